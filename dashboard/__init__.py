@@ -1,0 +1,1 @@
+"""Browse the artifacts of precompute in a Dash application."""

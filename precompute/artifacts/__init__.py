@@ -1,0 +1,1 @@
+"""Content-addressed artifacts: fingerprints, manifests, atomic publishing, locks, reading."""

@@ -1,0 +1,1 @@
+"""Corpora: readers, subsets, the built-in documentation corpus."""

@@ -1,0 +1,1 @@
+"""The steps of the SAE job, one module each."""

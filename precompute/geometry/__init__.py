@@ -1,0 +1,1 @@
+"""Neighbour graphs, maps and clusters of vectors."""

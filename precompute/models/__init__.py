@@ -1,0 +1,1 @@
+"""Language models, capture sites and sparse autoencoders."""

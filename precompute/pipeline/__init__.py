@@ -1,0 +1,1 @@
+"""The step registry, subjects, the runner and its progress."""

@@ -1,0 +1,1 @@
+"""Activation stores: one contract, the backends npy and zarr."""
