@@ -1,0 +1,176 @@
+"""Configuration: TOML in, validated and frozen model types out."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from precompute.errors import ConfigError
+
+BUILTIN_FILE = Path(__file__).with_name("model_types.toml")
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
+
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)]
+
+
+class CorpusConfig(BaseModel):
+    """`[model_types.NAME.corpus]`: the texts, and how they are cut into examples."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    builtin: bool = False
+    """Use the documentation on this machine."""
+    path: str | None = None
+    """A jsonl, csv, parquet or txt file; relative to the configuration file."""
+    text_column: str = "text"
+    """The column that holds the text; all others are kept as metadata."""
+    n_ctx: int = Field(128, ge=2)
+    """Tokens in one example, special ones included; longer texts become consecutive examples."""
+    max_examples: int | None = Field(None, ge=1)
+    """Examples used; texts are chosen by one seeded order. None uses all."""
+    held_out: Mapping[str, Names] = {}
+    """Metadata values of the texts kept out of the examples; the SAE's quality is measured on them."""
+    prepend_bos: bool | None = None
+    """Whether each example begins with the tokenizer's BOS; None follows the SAE's configuration."""
+
+
+class ModelType(BaseModel):
+    """`[model_types.NAME]`: a language model, its SAE, and a corpus."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    model: str
+    """A directory (absolute once loaded) or a hub id of a Hugging Face causal language model."""
+    revision: str | None = None
+    """Revision of a hub id."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Type in which the model runs."""
+    adapter: str | None = None
+    """A LoRA adapter (peft) merged into the model."""
+    sae: str
+    """An SAE directory in a supported format."""
+    hook_name: str | None = None
+    """Capture site, such as blocks.2.hook_resid_post; None follows the SAE's configuration."""
+    storage: Literal["npy", "zarr"] = "npy"
+    """Backend of the activation stores."""
+    acts_dtype: Literal["float32", "float16"] = "float32"
+    """Type of stored activations."""
+    corpus: CorpusConfig
+
+
+class Config(BaseModel):
+    """All model types that a command knows, by name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model_types: Mapping[str, ModelType]
+
+    def model_type(self, name: str) -> ModelType:
+        """The model type of that name; raises ConfigError naming those that there are."""
+        if name in self.model_types:
+            return self.model_types[name]
+        known = ", ".join(sorted(self.model_types))
+        raise ConfigError(
+            f"unknown model type {name!r}{_hint(name, self.model_types)}",
+            f"one of {known}",
+            "correct --model-type, or describe it in a TOML file and pass --config",
+        )
+
+
+def load_config(path: Path | None = None) -> Config:
+    """The built-in model types, and those of the user's file, which may replace them.
+
+    Raises ConfigError for a file that is absent, is not TOML, or holds a key or value that is not known.
+    """
+    types = _read(BUILTIN_FILE)
+    if path is not None:
+        types |= _read(path)
+    return Config(model_types=types)
+
+
+def _read(path: Path) -> dict[str, ModelType]:
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no configuration file {path}", "a TOML file", "correct --config") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({error})", "a TOML file", "correct the file") from None
+    _refuse_unknown(path, "", raw, ("model_types",))
+    tables = raw.get("model_types", {})
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise ConfigError(f"{path}: model_types that is no table", "[model_types.NAME]", "correct the file")
+    return {name: _model_type(path, name, table) for name, table in tables.items()}
+
+
+def _model_type(path: Path, name: str, table: dict[str, Any]) -> ModelType:
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise ConfigError(
+            f"{path}: model type named {name!r}", "letters, digits, '_', '-' and '.'", "rename the table"
+        )
+    where = f"model_types.{name}"
+    _refuse_unknown(path, where, table, [f for f in ModelType.model_fields if f != "name"])
+    corpus = table.get("corpus", {})
+    if isinstance(corpus, dict):
+        _refuse_unknown(path, f"{where}.corpus", corpus, CorpusConfig.model_fields)
+    try:
+        parsed = ModelType.model_validate({**table, "name": name})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([where, *(str(part) for part in first["loc"])])
+        raise ConfigError(
+            f"{path}: {key} = {first.get('input')!r}", first["msg"], "correct the file"
+        ) from None
+    return _resolve(path, parsed)
+
+
+def _resolve(path: Path, parsed: ModelType) -> ModelType:
+    """Make paths absolute and check the corpus table; whether files exist is checked when they are read."""
+    corpus, base = parsed.corpus, path.resolve().parent
+    if corpus.builtin == (corpus.path is not None):
+        raise ConfigError(
+            f"{path}: model_types.{parsed.name}.corpus with {'both' if corpus.builtin else 'neither'} of "
+            "`path` and `builtin = true`",
+            "exactly one of them",
+            "correct the file",
+        )
+    return parsed.model_copy(
+        update={
+            "model": _path_or_hub_id(base, parsed.model),
+            "sae": _path_or_hub_id(base, parsed.sae),
+            "adapter": _path_or_hub_id(base, parsed.adapter) if parsed.adapter else None,
+            "corpus": corpus.model_copy(update={"path": str(base / corpus.path) if corpus.path else None}),
+        }
+    )
+
+
+def _path_or_hub_id(base: Path, value: str) -> str:
+    """An existing path relative to the file, or what can only be a path, made absolute; else a hub id."""
+    path = base / Path(value).expanduser()
+    if path.exists() or not HUB_ID.match(value) or value.startswith("."):
+        return str(path)
+    return value
+
+
+def _refuse_unknown(path: Path, where: str, table: Mapping[str, Any], known: Iterable[str]) -> None:
+    valid = sorted(known)
+    for key in table:
+        if key not in valid:
+            place = f" in [{where}]" if where else ""
+            raise ConfigError(
+                f"{path}: unknown key {key!r}{place}{_hint(key, valid)}",
+                f"one of {', '.join(valid)}",
+                "correct the file",
+            )
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,0 +1,263 @@
+"""The row-major activation store: what the model and its SAE said, in the order of the corpus."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.errors import StoreError
+from precompute.stores.arrays import ArrayReader, backend_named
+from precompute.stores.layout import ShardCounts, StoreInfo, open_layout, part_directory, write_info
+
+
+@dataclass(frozen=True)
+class RowShard:
+    """The arrays of one logical shard: whole examples, their rows, and the rows' non-zeros.
+
+    Fields may be memory-mapped or lazy; `np.asarray(shard.acts[:])` reads one.
+    """
+
+    token_ids: Any
+    """int32 [n_tokens]: every token of every example, special ones included."""
+    example_indptr: Any
+    """int64 [n_examples + 1]: where each example's tokens lie in `token_ids`."""
+    position: Any
+    """int32 [n_rows]: the row's position in its example; -1 for a pooled example."""
+    example: Any
+    """int32 [n_rows]: the row's example, numbered over the whole store; ascending."""
+    indptr: Any
+    """int64 [n_rows + 1]: where each row's non-zeros lie in `features` and `acts`."""
+    features: Any
+    """uint16 or uint32 [n_nonzero]: ascending within a row."""
+    acts: Any
+    """float32 or float16 [n_nonzero]: never zero."""
+    example_means: Any
+    """float32 [n_examples, d_in]: mean of the captured activations over each example's rows."""
+    inverse_sigma: Any
+    """float64 [2]: sum over rows of 1/sigma of the model's final norm, and the number of rows in the sum
+    (0 where the model has no final norm)."""
+    stat_count: Any
+    """int64 [d_sae]: non-zeros of each feature in this shard."""
+    stat_min: Any
+    """float64 [d_sae]: smallest non-zero activation; +inf where there is none."""
+    stat_max: Any
+    """float64 [d_sae]: largest; -inf where there is none."""
+    stat_sum: Any
+    """float64 [d_sae]."""
+    stat_sum_squares: Any
+    """float64 [d_sae]."""
+
+
+ARRAYS = tuple(field.name for field in fields(RowShard))
+
+
+def feature_statistics(features: NDArray[Any], acts: NDArray[Any], d_sae: int) -> dict[str, NDArray[Any]]:
+    """Mergeable statistics per feature of one shard, in float64, in the order of its non-zeros."""
+    values = acts.astype(np.float64)
+    smallest, largest = np.full(d_sae, np.inf), np.full(d_sae, -np.inf)
+    np.minimum.at(smallest, features, values)
+    np.maximum.at(largest, features, values)
+    return {
+        "stat_count": np.bincount(features, minlength=d_sae).astype(np.int64),
+        "stat_min": smallest,
+        "stat_max": largest,
+        "stat_sum": np.bincount(features, weights=values, minlength=d_sae),
+        "stat_sum_squares": np.bincount(features, weights=values * values, minlength=d_sae),
+    }
+
+
+class RowStoreWriter:
+    """Writes a row-major store shard by shard; a shard that is complete on disk is never written again."""
+
+    def __init__(self, root: Path, backend: str, d_sae: int, d_in: int, acts_dtype: str = "float32") -> None:
+        self.root, self.backend = root, backend_named(backend)
+        self.d_sae, self.d_in, self.acts_dtype = d_sae, d_in, acts_dtype
+        root.mkdir(parents=True, exist_ok=True)
+
+    def has_shard(self, number: int) -> bool:
+        """Whether this shard is complete on disk."""
+        return part_directory(self.root, number).is_dir()
+
+    def write_shard(self, number: int, shard: RowShard) -> None:
+        """Write one shard beside its place and move it there whole."""
+        target = part_directory(self.root, number)
+        staging = target.with_name(f".{target.name}")
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        for name in ARRAYS:
+            self.backend.write(staging, name, getattr(shard, name))
+        staging.rename(target)
+
+    def finish(self, n_shards: int) -> StoreInfo:
+        """Write the header over all shards; the store is complete from then on."""
+        counts = tuple(self._counts(number) for number in range(n_shards))
+        info = StoreInfo.model_validate(
+            {
+                "layout": "rows",
+                "backend": self.backend.name,
+                "d_sae": self.d_sae,
+                "d_in": self.d_in,
+                "acts_dtype": self.acts_dtype,
+                "n_examples": sum(c.n_examples for c in counts),
+                "n_rows": sum(c.n_rows for c in counts),
+                "n_nonzero": sum(c.n_nonzero for c in counts),
+                "shards": counts,
+            }
+        )
+        write_info(self.root, info)
+        return info
+
+    def _counts(self, number: int) -> ShardCounts:
+        directory = part_directory(self.root, number)
+        length = {
+            name: self.backend.open(directory, name).shape[0]
+            for name in ("token_ids", "example_indptr", "position", "acts")
+        }
+        return ShardCounts(
+            n_examples=length["example_indptr"] - 1,
+            n_tokens=length["token_ids"],
+            n_rows=length["position"],
+            n_nonzero=length["acts"],
+        )
+
+
+@dataclass(frozen=True)
+class RowLocations:
+    """Where rows lie in the corpus."""
+
+    example: NDArray[np.int64]
+    position: NDArray[np.int64]
+
+
+class RowStore:
+    """A row-major store opened for reading. Rows and examples are numbered over the whole store."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.info = open_layout(root, "rows")
+        self._backend = backend_named(self.info.backend)
+        self._open: dict[int, RowShard] = {}
+
+    @property
+    def d_sae(self) -> int:
+        """Number of features."""
+        return self.info.d_sae
+
+    @property
+    def n_rows(self) -> int:
+        """Number of activation vectors."""
+        return self.info.n_rows
+
+    @property
+    def n_examples(self) -> int:
+        """Number of examples."""
+        return self.info.n_examples
+
+    @property
+    def n_shards(self) -> int:
+        """Number of logical shards."""
+        return len(self.info.shards)
+
+    @cached_property
+    def row_offsets(self) -> NDArray[np.int64]:
+        """int64 [n_shards + 1]: the first row of each shard."""
+        return np.cumsum([0, *(s.n_rows for s in self.info.shards)], dtype=np.int64)
+
+    @cached_property
+    def example_offsets(self) -> NDArray[np.int64]:
+        """int64 [n_shards + 1]: the first example of each shard."""
+        return np.cumsum([0, *(s.n_examples for s in self.info.shards)], dtype=np.int64)
+
+    def array(self, shard: int, name: str) -> ArrayReader:
+        """One array of one shard, lazily."""
+        return self._backend.open(part_directory(self.root, shard), name)
+
+    def shard(self, number: int) -> RowShard:
+        """All arrays of a shard, lazily; kept open."""
+        if number not in self._open:
+            self._open[number] = RowShard(**{name: self.array(number, name) for name in ARRAYS})
+        return self._open[number]
+
+    def load(self, number: int) -> RowShard:
+        """All arrays of a shard, read into memory (or mapped, for npy) as NumPy arrays."""
+        directory = part_directory(self.root, number)
+        return RowShard(**{name: np.asarray(self._backend.open(directory, name)[:]) for name in ARRAYS})
+
+    def shards(self) -> Iterator[RowShard]:
+        """Every shard in order, loaded."""
+        return (self.load(number) for number in range(self.n_shards))
+
+    def example_tokens(self, example: int) -> NDArray[np.int32]:
+        """Token ids of one example, special tokens included; int32 [n_tokens]."""
+        shard, local = self._local_example(example)
+        start, end = (int(v) for v in np.asarray(shard.example_indptr[local : local + 2]))
+        return np.asarray(shard.token_ids[start:end], dtype=np.int32)
+
+    def example_rows(self, example: int) -> range:
+        """The rows of one example, numbered over the whole store."""
+        number = self._shard_of_example(example)
+        owners = np.asarray(self.shard(number).example[:])
+        first, last = np.searchsorted(owners, [example, example + 1])
+        offset = int(self.row_offsets[number])
+        return range(offset + int(first), offset + int(last))
+
+    def row(self, row: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Features and activations of one row's non-zeros."""
+        number = self._shard_of_row(row)
+        shard, local = self.shard(number), row - int(self.row_offsets[number])
+        start, end = (int(v) for v in np.asarray(shard.indptr[local : local + 2]))
+        return np.asarray(shard.features[start:end]), np.asarray(shard.acts[start:end])
+
+    def locate(self, rows: NDArray[Any]) -> RowLocations:
+        """Example and position of each of the rows, in their order."""
+        rows = np.asarray(rows, dtype=np.int64)
+        example, position = np.empty_like(rows), np.empty_like(rows)
+        shard_of = np.searchsorted(self.row_offsets, rows, side="right") - 1
+        for number in np.unique(shard_of):
+            mask = shard_of == number
+            local = rows[mask] - self.row_offsets[number]
+            shard = self.shard(int(number))
+            example[mask] = np.asarray(shard.example[:])[local]
+            position[mask] = np.asarray(shard.position[:])[local]
+        return RowLocations(example, position)
+
+    def example_feature_acts(self, example: int, feature: int) -> NDArray[np.float32]:
+        """One feature's activation at each token of an example; float32 [n_tokens], NaN where no row is."""
+        acts = np.full(len(self.example_tokens(example)), np.nan, dtype=np.float32)
+        rows = self.example_rows(example)
+        if not rows:
+            return acts
+        number = self._shard_of_example(example)
+        shard, offset = self.shard(number), int(self.row_offsets[number])
+        first, last = rows.start - offset, rows.stop - offset
+        indptr = np.asarray(shard.indptr[first : last + 1])
+        positions = np.asarray(shard.position[first:last])
+        features = np.asarray(shard.features[int(indptr[0]) : int(indptr[-1])])
+        values = np.asarray(shard.acts[int(indptr[0]) : int(indptr[-1])])
+        acts[positions] = 0
+        hits = np.flatnonzero(features == feature)
+        owner = np.searchsorted(indptr - indptr[0], hits, side="right") - 1
+        acts[positions[owner]] = values[hits]
+        return acts
+
+    def _shard_of_row(self, row: int) -> int:
+        if not 0 <= row < self.n_rows:
+            raise StoreError(f"row {row}", f"a row from 0 to {self.n_rows - 1}", "ask for one of those")
+        return int(np.searchsorted(self.row_offsets, row, side="right") - 1)
+
+    def _shard_of_example(self, example: int) -> int:
+        if not 0 <= example < self.n_examples:
+            valid = f"an example from 0 to {self.n_examples - 1}"
+            raise StoreError(f"example {example}", valid, "ask for one of those")
+        return int(np.searchsorted(self.example_offsets, example, side="right") - 1)
+
+    def _local_example(self, example: int) -> tuple[RowShard, int]:
+        number = self._shard_of_example(example)
+        return self.shard(number), example - int(self.example_offsets[number])
