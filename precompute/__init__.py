@@ -1,1 +1,27 @@
 """Run a language model and its sparse autoencoder over a corpus; keep what is seen as checked artifacts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from precompute.reading import Artifacts
+
+__version__ = "0.1.0"
+
+
+def open_artifacts(
+    model_type: str,
+    data_dir: Path | str | None = None,
+    config: Path | str | None = None,
+    features: tuple[int, int] | None = None,
+) -> Artifacts:
+    """Open what is computed for a model type, such as "ultra".
+
+    `data_dir` defaults to LIGHTWELL_DATA or `data`; `config` is a TOML file with own model types;
+    `features` names the range of a run that computed only some.
+    """
+    from precompute import reading
+
+    return reading.open_artifacts(model_type, data_dir, config, features)

@@ -35,8 +35,8 @@ class Silent:
 class TerminalBar:
     """One progress bar on standard error, with rate and time left."""
 
-    def __init__(self, label: str) -> None:
-        self.label = label
+    def __init__(self, label: str, reason: str = "") -> None:
+        self.label, self.reason = label, reason
         self._bar: Any = None
 
     def start(self, total: int, unit: str) -> None:
@@ -53,6 +53,8 @@ class TerminalBar:
             mininterval=0.3,
             dynamic_ncols=True,
             leave=False,
+            postfix=self.reason,
+            disable=not sys.stderr.isatty(),
         )
 
     def advance(self, n: int = 1) -> None:

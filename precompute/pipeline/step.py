@@ -62,6 +62,8 @@ class StepContext:
     files: Mapping[str, Path]
     """Where each output of each input step lies."""
     progress: Progress
+    data_dir: Path = Path("data")
+    """The data directory, where the snapshot of the built-in corpus lies."""
 
     def table(self, name: str) -> pl.DataFrame:
         """An input's table, by its file name without `.parquet`."""

@@ -1,0 +1,98 @@
+"""Corpus files: a table of texts with their metadata, in the order of the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import polars as pl
+
+from precompute.corpus.texts import text_id
+from precompute.errors import CorpusError
+
+RESERVED = ("text_index", "text_id", "n_tokens", "duplicate_of")
+"""Columns that Lightwell adds itself; a metadata column of that name is kept with a leading underscore."""
+
+
+def read_jsonl(path: Path) -> pl.DataFrame:
+    """One JSON object a line; blank lines are skipped, a bad one is an error with its number."""
+    records = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                records.append(_json_object(path, number, line))
+    return pl.from_dicts(records, infer_schema_length=None) if records else pl.DataFrame()
+
+
+def _json_object(path: Path, number: int, line: str) -> dict[str, object]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise CorpusError(
+            f"{path}, line {number}: {error}", "one JSON object a line", "correct the line"
+        ) from None
+    if not isinstance(record, dict):
+        kind = type(record).__name__
+        raise CorpusError(f"{path}, line {number}: a JSON {kind}", "an object", "correct the line")
+    return record
+
+
+def read_csv(path: Path) -> pl.DataFrame:
+    """A header line, then one record a line."""
+    return pl.read_csv(path, infer_schema_length=None)
+
+
+def read_txt(path: Path) -> pl.DataFrame:
+    """One text a line, in the column `text`."""
+    return pl.DataFrame({"text": path.read_text(encoding="utf-8").splitlines()}, schema={"text": pl.String})
+
+
+READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = MappingProxyType(
+    {
+        ".jsonl": read_jsonl,
+        ".csv": read_csv,
+        ".parquet": pl.read_parquet,
+        ".txt": read_txt,
+    }
+)
+"""The corpus formats by the ending of the file's name."""
+
+
+def read_corpus(path: Path, text_column: str = "text") -> pl.DataFrame:
+    """Read a corpus file: text_id, text, then the metadata columns; texts in file order.
+
+    A null text becomes an empty one, so that no row moves. Raises CorpusError for a file that is absent,
+    has another format, lacks the text column, or holds no text at all.
+    """
+    table = _read(path)
+    if table.height and text_column not in table.columns:
+        raise CorpusError(
+            f"{path} without a column {text_column!r}",
+            f"one of its columns {', '.join(table.columns)} to hold the text",
+            "set text_column",
+        )
+    if table.height == 0 or not table[text_column].cast(pl.String).str.strip_chars().str.len_bytes().sum():
+        raise CorpusError(f"{path} that holds no text", "at least one text", "check the corpus file")
+    texts = table[text_column].cast(pl.String).fill_null("").alias("text")
+    metadata = table.drop(text_column)
+    metadata = metadata.rename({name: f"_{name}" for name in metadata.columns if name in (*RESERVED, "text")})
+    ids = pl.Series("text_id", [text_id(text) for text in texts], dtype=pl.String)
+    return pl.DataFrame([ids, texts, *metadata.get_columns()])
+
+
+def _read(path: Path) -> pl.DataFrame:
+    if not path.is_file():
+        raise CorpusError(f"no corpus file {path}", "a file", "correct the corpus' path")
+    if path.suffix not in READERS:
+        raise CorpusError(
+            f"corpus file {path.name}", f"an ending of {', '.join(READERS)}", "convert the file"
+        )
+    try:
+        return READERS[path.suffix](path)
+    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CorpusError(
+            f"{path} that cannot be read ({reason})", f"a {path.suffix} file", "correct the file"
+        ) from None

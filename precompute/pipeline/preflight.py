@@ -1,0 +1,116 @@
+"""Checks before anything is written: bad input leaves the data directory as it was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from precompute.config import ModelType
+from precompute.corpus.readers import read_corpus
+from precompute.corpus.snapshot import snapshot_file
+from precompute.errors import DiskSpaceError, SAEFormatError, UsageError
+from precompute.models.language_model import read_dimensions, resolve_model_directory
+from precompute.models.sae.registry import SAEHeader, read_header
+from precompute.models.safetensors_files import check_weights
+from precompute.models.sites import check_site
+from precompute.pipeline.subjects import Subject
+
+BUILTIN_EXAMPLES = 80_000
+"""About what the built-in corpus gives, where no limit is set."""
+ACTIVE_PER_ROW = 64
+"""Active features a row, assumed where the SAE does not say."""
+BYTES_PER_ACTIVATION = 2 * (4 + 4)
+"""Feature or row number and value, in row-major and feature-major order."""
+TABLE_BYTES_PER_FEATURE = 20_000
+"""All tables together, seen on the built-in types."""
+
+
+def check(subject: Subject) -> None:
+    """Raise UsageError for a model, SAE, site, corpus or data directory with which a run would fail."""
+    model_type = subject.model_type
+    header = check_model_and_sae(model_type)
+    check_corpus(model_type)
+    check_writable(subject.directory)
+    check_space(subject, header)
+
+
+def check_model_and_sae(model_type: ModelType) -> SAEHeader:
+    """Check that weights are whole, the capture site exists, and the SAE reads what it holds."""
+    directory = resolve_model_directory(model_type.model, model_type.revision)
+    check_weights(directory)
+    if model_type.adapter is not None:
+        check_weights(Path(model_type.adapter), ("adapter_config.json", "adapter_model.safetensors"))
+    header = read_header(Path(model_type.sae))
+    check_weights(Path(model_type.sae))
+    dimensions = read_dimensions(directory)
+    check_site(model_type.hook_name or header.hook_name or "", dimensions.n_layers)
+    if header.d_in != dimensions.d_model:
+        raise SAEFormatError(
+            f"an SAE with d_in {header.d_in} for a model of width {dimensions.d_model}",
+            "the same width",
+            "check model, sae and hook_name of the model type",
+        )
+    return header
+
+
+def check_corpus(model_type: ModelType) -> None:
+    """Check that the user's corpus can be read, has its text column, and holds a text."""
+    if not model_type.corpus.builtin:
+        read_corpus(Path(model_type.corpus.path or ""), model_type.corpus.text_column)
+
+
+def check_writable(directory: Path) -> None:
+    """Check that the directory, or the nearest that exists above it, may be written."""
+    place = directory.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK) or _is_read_only(place):
+        raise UsageError(
+            f"{place} that cannot be written", "a directory that can", "choose another with --data-dir"
+        )
+
+
+def _is_read_only(place: Path) -> bool:
+    """Whether the file system is mounted read-only, which access rights do not tell the superuser."""
+    return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+
+
+def check_space(subject: Subject, header: SAEHeader) -> None:
+    """Check that what is about to be written fits, before anything is."""
+    place = subject.directory.absolute()
+    while not place.exists():
+        place = place.parent
+    needed = estimate_bytes(subject, header)
+    free = shutil.disk_usage(place).free + _size(subject.directory)
+    if free < needed:
+        raise DiskSpaceError(
+            f"{free / 1e6:,.0f} MB free at {place}",
+            f"about {needed / 1e6:,.0f} MB for {subject.model_type.name}",
+            "free some space, choose another --data-dir, or set corpus.max_examples",
+        )
+
+
+def estimate_bytes(subject: Subject, header: SAEHeader) -> int:
+    """About how many bytes the artifacts of a subject take."""
+    corpus = subject.model_type.corpus
+    n_examples = corpus.max_examples or _count_examples(subject)
+    n_rows = n_examples * corpus.n_ctx
+    per_row = BYTES_PER_ACTIVATION * (header.k or ACTIVE_PER_ROW) + 16
+    return n_rows * per_row + n_examples * header.d_in * 4 + header.d_sae * TABLE_BYTES_PER_FEATURE
+
+
+def _count_examples(subject: Subject) -> int:
+    """Examples that a corpus gives at most, judged by its size: four bytes a token at least."""
+    corpus = subject.model_type.corpus
+    path = snapshot_file(subject.data_dir) if corpus.builtin else Path(corpus.path or "")
+    if not path.is_file():
+        return BUILTIN_EXAMPLES
+    return max(1, path.stat().st_size // (4 * corpus.n_ctx) * 2)
+
+
+def _size(directory: Path) -> int:
+    """Bytes that the subject's present artifacts take, which new ones replace."""
+    return sum(
+        path.stat().st_size for path in directory.rglob("*") if path.is_file() and not path.is_symlink()
+    )

@@ -1,0 +1,77 @@
+"""What a subject reads from outside: the identity of its model, SAE and corpus, by their content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from precompute.artifacts.digests import DigestCache, text_digest
+from precompute.artifacts.manifest import canonical_json
+from precompute.config import ModelType
+from precompute.corpus.snapshot import snapshot_file
+from precompute.models.language_model import resolve_model_directory
+from precompute.models.sae.registry import read_header
+from precompute.pipeline.step import Source
+
+WEIGHT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.npz", "*.jinja")
+"""What a model or SAE directory is made of; other files in it (a README) change nothing."""
+
+
+class Sources:
+    """The identities of a model type's sources; each is worked out once, when first asked for."""
+
+    def __init__(self, model_type: ModelType, data_dir: Path) -> None:
+        self.model_type, self.data_dir = model_type, data_dir
+        self._cache = DigestCache(data_dir / ".digests.json")
+
+    def identity(self, source: Source) -> Mapping[str, Any]:
+        """What determines this source's part in a result, as JSON."""
+        found: Mapping[str, Any] = getattr(self, source)
+        return found
+
+    @cached_property
+    def model(self) -> Mapping[str, Any]:
+        """Weights, tokenizer, adapter and dtype."""
+        model_type = self.model_type
+        directory = resolve_model_directory(model_type.model, model_type.revision)
+        adapter = self._directory(Path(model_type.adapter)) if model_type.adapter else None
+        return {"digest": self._directory(directory), "adapter": adapter, "dtype": model_type.dtype}
+
+    @cached_property
+    def sae(self) -> Mapping[str, Any]:
+        """Weights, configuration, and where it is attached."""
+        return {
+            "digest": self._directory(Path(self.model_type.sae)),
+            "hook_name": self.hook_name,
+            "acts_dtype": self.model_type.acts_dtype,
+        }
+
+    @cached_property
+    def corpus(self) -> Mapping[str, Any]:
+        """Texts, and how they are cut; a snapshot that has not been taken yet has the digest None."""
+        corpus = self.model_type.corpus
+        path = snapshot_file(self.data_dir) if corpus.builtin else Path(corpus.path or "")
+        digest = self._cache.digest(path) if path.is_file() else None
+        settings = corpus.model_dump(mode="json", exclude={"path", "builtin", "prepend_bos"})
+        return {**settings, "digest": digest, "prepend_bos": self.prepend_bos}
+
+    @property
+    def hook_name(self) -> str:
+        """The capture site: the configuration's, or else the SAE's own."""
+        return self.model_type.hook_name or read_header(Path(self.model_type.sae)).hook_name or ""
+
+    @property
+    def prepend_bos(self) -> bool:
+        """Whether examples begin with BOS: as the configuration says, or else the SAE's own."""
+        chosen = self.model_type.corpus.prepend_bos
+        return read_header(Path(self.model_type.sae)).prepend_bos if chosen is None else chosen
+
+    def _directory(self, directory: Path) -> str:
+        files = sorted(set(_matching(directory, WEIGHT_FILES)))
+        return text_digest(canonical_json([[path.name, self._cache.digest(path)] for path in files]))
+
+
+def _matching(directory: Path, patterns: Iterable[str]) -> Iterable[Path]:
+    return (path for pattern in patterns for path in directory.glob(pattern) if path.is_file())

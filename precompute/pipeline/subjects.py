@@ -1,0 +1,102 @@
+"""What the steps run on: a model type, its settings, and its directory under the data directory."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from precompute.artifacts.shelf import Shelf
+from precompute.config import ModelType, load_config
+from precompute.errors import ConfigError
+from precompute.settings import Settings
+
+DATA_VARIABLE = "LIGHTWELL_DATA"
+DEFAULT_DATA = "data"
+SETTINGS_FILE = "settings.toml"
+TEST_FEATURES = (0, 256)
+"""Features of a `--test` run."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model type, as its steps see it."""
+
+    model_type: ModelType
+    settings: Settings
+    directory: Path
+    """`DATA/precomputed_{name}`, with a suffix where only some features are computed."""
+
+    @property
+    def shelf(self) -> Shelf:
+        """Its published artifacts."""
+        return Shelf(self.directory)
+
+    @property
+    def data_dir(self) -> Path:
+        """The data directory, which all subjects share."""
+        return self.directory.parent
+
+
+def data_directory(given: Path | str | None = None) -> Path:
+    """The data directory: as given, or as the environment says, or `data`."""
+    return Path(given or os.environ.get(DATA_VARIABLE) or DEFAULT_DATA)
+
+
+def open_subject(
+    name: str,
+    data_dir: Path | str | None = None,
+    config: Path | str | None = None,
+    features: tuple[int, int] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Subject:
+    """The subject of that name; creates nothing.
+
+    `features` restricts it to a range of features, in a directory of its own. `overrides` are settings that
+    take the place of those in its settings file. Raises ConfigError for what is not known or not valid.
+    """
+    model_type = load_config(Path(config) if config else None).model_type(name)
+    directory = data_directory(data_dir) / f"precomputed_{name}{_suffix(features)}"
+    chosen = {**read_settings(directory), **(overrides or {}), "features": features}
+    try:
+        settings = Settings.model_validate(chosen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"setting {key} = {first.get('input')!r}", first["msg"], f"correct it, or {SETTINGS_FILE}"
+        ) from None
+    return Subject(model_type, settings, directory)
+
+
+def _suffix(features: tuple[int, int] | None) -> str:
+    if features is None:
+        return ""
+    return "_test" if features == TEST_FEATURES else f"_features_{features[0]}_{features[1]}"
+
+
+def read_settings(directory: Path) -> dict[str, Any]:
+    """The settings that were chosen for a subject; empty where none were."""
+    path = directory / SETTINGS_FILE
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} ({error})", "a TOML file of settings", "correct or remove it") from None
+
+
+def write_settings(directory: Path, overrides: Mapping[str, int]) -> None:
+    """Keep chosen settings for every later command and for the dashboard."""
+    chosen = {**read_settings(directory), **overrides}
+    if chosen == read_settings(directory):
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    staging = directory / f".tmp-{SETTINGS_FILE}"
+    staging.write_text("".join(f"{key} = {value}\n" for key, value in sorted(chosen.items())))
+    staging.replace(directory / SETTINGS_FILE)

@@ -1,0 +1,182 @@
+"""Reading artifacts: the one API of notebooks and of the dashboard."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from precompute.config import ModelType
+from precompute.errors import ArtifactMissingError
+from precompute.pipeline.plan import Plan, StepStatus
+from precompute.pipeline.registry import owner_of, steps
+from precompute.pipeline.subjects import Subject, open_subject
+from precompute.stores.feature_store import FeatureActivations, FeatureStore
+from precompute.stores.row_store import RowStore
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example: its tokens, and one feature's activations on them."""
+
+    example: int
+    text_id: str
+    chunk: int
+    """Which window of its text it is, from 0."""
+    token_ids: NDArray[np.int32]
+    """[n_tokens], special tokens included."""
+    str_tokens: tuple[str, ...]
+    """[n_tokens], decoded exactly."""
+    acts: NDArray[np.float32] | None
+    """[n_tokens], NaN where the position is no row; None where no feature was asked for."""
+    metadata: dict[str, Any]
+    """The text's metadata columns."""
+
+
+class Artifacts:
+    """What is computed for one model type. Each question looks at what is published now."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self._stores: dict[Path, Any] = {}
+        self._tables: dict[Path, pl.DataFrame] = {}
+
+    @property
+    def model_type(self) -> ModelType:
+        """Its configuration."""
+        return self.subject.model_type
+
+    @property
+    def directory(self) -> Path:
+        """Where its artifacts lie."""
+        return self.subject.directory
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return Plan(self.subject)
+
+    def status(self) -> tuple[StepStatus, ...]:
+        """The state of every step: fresh, stale, missing, running, corrupt or not applicable."""
+        return Plan(self.subject).statuses()
+
+    def fingerprint(self, step: str) -> str:
+        """The name of a step's current version; it changes whenever the artifact is replaced.
+
+        Raises ArtifactMissingError where there is none.
+        """
+        return self._version(step).name
+
+    def path(self, output: str) -> Path:
+        """Where an output lies, such as `feature_stats.parquet` or `activations`.
+
+        Raises ArtifactMissingError, whose message names the command that computes it.
+        """
+        step = _owner(output)
+        path = self._version(step) / output
+        if not path.exists():
+            raise self._missing(step)
+        return path
+
+    def table(self, name: str) -> pl.DataFrame:
+        """A whole table, by its file name without `.parquet`; kept in memory until it is replaced."""
+        path = self.path(f"{name}.parquet")
+        if path not in self._tables:
+            stale = [other for other in self._tables if other.name == path.name]
+            for other in stale:
+                del self._tables[other]
+            self._tables[path] = pl.read_parquet(path)
+        return self._tables[path]
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """A table read lazily: only the rows and columns that are asked for."""
+        return pl.scan_parquet(self.path(f"{name}.parquet"))
+
+    def record(self, name: str) -> dict[str, Any]:
+        """A JSON record, by its file name without `.json`."""
+        record: dict[str, Any] = json.loads(self.path(f"{name}.json").read_text(encoding="utf-8"))
+        return record
+
+    def array(self, name: str) -> NDArray[Any]:
+        """An array, by its file name without `.npy`, memory-mapped and read-only."""
+        mapped: NDArray[Any] = np.load(self.path(f"{name}.npy"), mmap_mode="r", allow_pickle=False)
+        return mapped
+
+    def row_store(self) -> RowStore:
+        """The row-major activations."""
+        path = self.path("activations")
+        if path not in self._stores:
+            self._stores[path] = RowStore(path)
+        store: RowStore = self._stores[path]
+        return store
+
+    def feature_store(self) -> FeatureStore:
+        """The feature-major activations."""
+        path = self.path("feature_major")
+        if path not in self._stores:
+            self._stores[path] = FeatureStore(path)
+        store: FeatureStore = self._stores[path]
+        return store
+
+    def feature(self, feature: int) -> FeatureActivations:
+        """Rows and activations of one feature; raises StoreError for one that does not exist."""
+        return self.feature_store().feature(feature)
+
+    def example(self, example: int, feature: int | None = None) -> Example:
+        """One example, with one feature's activations on its tokens if a feature is named."""
+        store = self.row_store()
+        token_ids = store.example_tokens(example)
+        window = self.table("windows").row(example, named=True)
+        tokens = self.table("vocabulary")["token"]
+        return Example(
+            example=example,
+            text_id=window["text_id"],
+            chunk=window["chunk"],
+            token_ids=token_ids,
+            str_tokens=tuple(tokens[token_ids].to_list()),
+            acts=None if feature is None else store.example_feature_acts(example, feature),
+            metadata=self._metadata(window["text_index"]),
+        )
+
+    def _metadata(self, text_index: int) -> dict[str, Any]:
+        corpus = self.table("corpus")
+        place = corpus["text_index"].search_sorted(text_index)
+        ours = ("text_index", "text_id", "text", "n_tokens", "duplicate_of")
+        row: dict[str, Any] = corpus.select(pl.exclude(ours)).row(place, named=True)
+        return row
+
+    def _version(self, step: str) -> Path:
+        try:
+            return self.subject.shelf.current(step)
+        except FileNotFoundError:
+            raise self._missing(step) from None
+
+    def _missing(self, step: str) -> ArtifactMissingError:
+        name = self.model_type.name
+        return ArtifactMissingError(
+            f"{step} is not computed for {name}; "
+            f"run: python -m precompute.unified --model-type {name} --only {step}"
+        )
+
+
+def _owner(output: str) -> str:
+    try:
+        return owner_of(output)
+    except StopIteration:
+        known = ", ".join(name for step in steps().values() for name in step.outputs)
+        raise ArtifactMissingError(f"no step publishes {output}; there are {known}") from None
+
+
+def open_artifacts(
+    model_type: str,
+    data_dir: Path | str | None = None,
+    config: Path | str | None = None,
+    features: tuple[int, int] | None = None,
+) -> Artifacts:
+    """Open what is computed for a model type; nothing is read before it is asked for."""
+    return Artifacts(open_subject(model_type, data_dir, config, features))

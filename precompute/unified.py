@@ -1,0 +1,292 @@
+"""The orchestrator: `python -m precompute.unified --model-type full` computes all that is missing."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from precompute.command_line import INTERRUPTED, CommandParser, run_command
+from precompute.config import Config, load_config
+from precompute.corpus.snapshot import snapshot_file, take_snapshot
+from precompute.errors import UsageError
+from precompute.models.sae.registry import read_header
+from precompute.pipeline.plan import Plan, StepStatus, selection
+from precompute.pipeline.preflight import check, check_model_and_sae
+from precompute.pipeline.progress import Progress, TerminalBar
+from precompute.pipeline.registry import steps
+from precompute.pipeline.runner import UP_TO_DATE, Outcome, Runner
+from precompute.pipeline.step import Step
+from precompute.pipeline.subjects import TEST_FEATURES, Subject, open_subject, write_settings
+from precompute.settings import Operations
+
+SECONDS_TO_STOP = 2.0
+"""After Ctrl-C, how long a step may take to notice; everything published is whole at any moment."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    options = CommandParser(
+        prog="python -m precompute.unified",
+        description="Compute everything for a model type: what is missing, stale or damaged, in order.",
+    )
+    add = options.add_argument
+    add("--model-type", required=True, metavar="NAME", help="full, ultra, one of --config, or auto")
+    add("--sae", type=Path, metavar="PATH", help="with --model-type auto: the SAE whose width decides")
+    add("--config", type=Path, metavar="FILE", help="TOML file with model types of your own")
+    add("--data-dir", type=Path, metavar="DIR", help="data directory (default: LIGHTWELL_DATA, or data)")
+    add("--only", type=_names, default=[], metavar="STEP,...", help="these steps, and what they need")
+    add("--skip", type=_names, default=[], metavar="STEP,...", help="all steps but these")
+    add("--top-k", type=int, metavar="N", help="tokens kept each way for a feature; kept in settings.toml")
+    add("--n-bins", type=int, metavar="N", help="bins of the histograms; kept in settings.toml")
+    add("--features", type=_range, metavar="A:B", help="only features A to B-1, in a directory of its own")
+    add("--test", action="store_true", help="only the first 256 features, in a directory of its own")
+    add(
+        "--method",
+        choices=("fast", "parallel", "vectorized"),
+        default="parallel",
+        help="histograms in one pass over rows (fast; vectorized means the same) or by blocks of features",
+    )
+    add("--chunk-size", type=_positive, default=1024, metavar="N", help="features in one matrix product")
+    add("--batch-size", type=_positive, default=64, metavar="N", help="examples in one forward pass")
+    add("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help="pieces at the same time")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs")
+    add("--force", action="store_true", help="compute the steps even if they are fresh")
+    add("--refresh-corpus", action="store_true", help="take the built-in corpus anew")
+    add("--plan", action="store_true", help="say what would run, and why; compute nothing")
+    add("--status", action="store_true", help="say what is fresh, stale, missing or corrupt")
+    add("--json", action="store_true", help="with --status: as JSON")
+    add("--verify", action="store_true", help="read every file, name and mark what is damaged (exit code 1)")
+    return options
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns its exit code."""
+    arguments = parser().parse_args(argv)
+    subject = _subject(arguments)
+    if arguments.status:
+        return show_status(subject, arguments.json)
+    if arguments.verify:
+        return verify(subject)
+    names = selection(arguments.only, arguments.skip)
+    if arguments.plan:
+        return show_plan(subject, names)
+    return compute(subject, names, arguments)
+
+
+def _subject(arguments: argparse.Namespace) -> Subject:
+    if arguments.test and arguments.features:
+        raise UsageError("both --test and --features", "one of them", "leave one out")
+    features = TEST_FEATURES if arguments.test else arguments.features
+    name = arguments.model_type
+    if name == "auto":
+        name = _name_by_width(load_config(arguments.config), arguments.sae)
+    overrides = _chosen(arguments)
+    return open_subject(name, arguments.data_dir, arguments.config, features, overrides)
+
+
+def _chosen(arguments: argparse.Namespace) -> dict[str, int]:
+    """Scientific settings given on the command line."""
+    given = {"top_k": arguments.top_k, "n_bins": arguments.n_bins}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _name_by_width(config: Config, sae: Path | None) -> str:
+    """The model type whose SAE is as wide as the given one; without one, the only type there is."""
+    if sae is None:
+        raise UsageError("--model-type auto alone", "--sae PATH beside it, whose width decides", "add --sae")
+    width = read_header(sae).d_sae
+    widths = {name: read_header(Path(t.sae)).d_sae for name, t in config.model_types.items()}
+    matching = [name for name, found in widths.items() if found == width]
+    if len(matching) != 1:
+        known = ", ".join(f"{name} ({found:,})" for name, found in widths.items())
+        raise UsageError(
+            f"an SAE of {width:,} features, which {len(matching)} model types have",
+            f"the width of exactly one of {known}",
+            "name the model type",
+        )
+    return matching[0]
+
+
+def compute(subject: Subject, names: tuple[str, ...], arguments: argparse.Namespace) -> int:
+    """Bring the steps up to date; 0 when done, 1 where a step had to be left out."""
+    started = time.monotonic()
+    check(subject)
+    operations = _operations(arguments)
+    subject.directory.mkdir(parents=True, exist_ok=True)
+    write_settings(subject.directory, _chosen(arguments))
+    _stop_soon_after_interrupt(arguments)
+    reporter = TerminalReporter(names)
+    _take_snapshot(subject, operations.workers, arguments.refresh_corpus, reporter)
+    outcome = Runner(subject, operations, reporter).run(names, force=arguments.force)
+    reporter.say(_summary(outcome, subject, time.monotonic() - started))
+    return 1 if outcome.left_out else 0
+
+
+def _operations(arguments: argparse.Namespace) -> Operations:
+    return Operations(
+        device=arguments.device,
+        workers=arguments.workers,
+        batch_size=arguments.batch_size,
+        chunk_size=arguments.chunk_size,
+        method="parallel" if arguments.method == "parallel" else "fast",
+    )
+
+
+def _take_snapshot(subject: Subject, workers: int, refresh: bool, reporter: TerminalReporter) -> None:
+    if not subject.model_type.corpus.builtin:
+        return
+    if refresh or not snapshot_file(subject.data_dir).is_file():
+        reporter.say("reading the documentation on this machine (the built-in corpus)")
+        take_snapshot(subject.data_dir, workers, refresh)
+
+
+def _summary(outcome: Outcome, subject: Subject, seconds: float) -> str:
+    parts = [f"{len(outcome.computed)} steps computed", f"{len(outcome.fresh)} already fresh"]
+    if outcome.left_out:
+        parts.append(f"{len(outcome.left_out)} left out ({', '.join(outcome.left_out)})")
+    return f"{', '.join(parts)} in {seconds:.1f} s; {subject.directory}"
+
+
+class TerminalReporter:
+    """Tells a person at a terminal what happens: a bar for the step at work, a line for each that ended."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._numbers = {name: number for number, name in enumerate(names, start=1)}
+        self._bar: TerminalBar | None = None
+
+    def say(self, line: str) -> None:
+        """Write one line."""
+        self._close_bar()
+        print(line, file=sys.stderr, flush=True)
+
+    def started(self, step: Step, reason: str) -> Progress:
+        """Open the step's bar."""
+        self._close_bar()
+        self._bar = TerminalBar(self._label(step.name), reason)
+        return self._bar
+
+    def waiting(self, step: Step) -> None:
+        """Say that another process is at it."""
+        self.say(f"{self._label(step.name)} another process computes it; waiting")
+
+    def ended(self, status: StepStatus) -> None:
+        """Say how long the step took, and what it came to."""
+        if status.state == "not applicable":
+            self.say(f"{self._label(status.step)} not applicable: {status.reason}")
+            return
+        self.say(f"{self._label(status.step)} {status.seconds or 0:7.1f} s {status.n_bytes / 1e6:9.1f} MB")
+
+    def left_out(self, step: Step, reason: str) -> None:
+        """Say why a step is not computed."""
+        self.say(f"{self._label(step.name)} left out: {reason}")
+
+    def _label(self, name: str) -> str:
+        return f"[{self._numbers[name]:2d}/{len(self._numbers)}] {name:<17s}"
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def show_plan(subject: Subject, names: tuple[str, ...]) -> int:
+    """Print what a run would compute, and why."""
+    check_model_and_sae(subject.model_type)
+    plan = Plan(subject)
+    wanted = [status for name in names if (status := plan.status(name)).state not in UP_TO_DATE]
+    for status in wanted:
+        print(f"{status.step:<17s} {status.state:<8s} {status.reason}")
+    if not wanted:
+        print("nothing: everything asked for is fresh")
+    return 0
+
+
+def show_status(subject: Subject, as_json: bool) -> int:
+    """Print the state of every step."""
+    statuses = Plan(subject).statuses()
+    if as_json:
+        print(json.dumps(_status_record(subject, statuses), indent=1))
+        return 0
+    print(f"{subject.model_type.name}: {subject.directory}")
+    for status in statuses:
+        seconds = "" if status.seconds is None else f"{status.seconds:.1f} s"
+        size = f"{status.n_bytes / 1e6:.1f} MB" if status.n_bytes else ""
+        print(f"{status.step:<17s} {status.state:<14s} {size:>10s} {seconds:>9s}  {status.reason}".rstrip())
+    return 0
+
+
+def _status_record(subject: Subject, statuses: Iterable[StepStatus]) -> dict[str, Any]:
+    return {
+        "model_type": subject.model_type.name,
+        "directory": str(subject.directory),
+        "steps": [dataclasses.asdict(status) for status in statuses],
+    }
+
+
+def verify(subject: Subject) -> int:
+    """Read every byte of every artifact; 1 if anything is damaged, which the next run then repairs."""
+    shelf, n_damaged, n_checked = subject.shelf, 0, 0
+    for name, step in steps().items():
+        if Plan(subject).status(name).state == "missing":
+            continue
+        n_checked += 1
+        damage = shelf.verify(name)
+        manifest = None if damage else shelf.manifest(name)
+        if manifest is not None and not manifest.not_applicable:
+            damage = [f"{link}: its link is lost" for link in shelf.lost_links(name, step.outputs)]
+        for line in damage:
+            print(f"{name}: {line}")
+        n_damaged += bool(damage)
+    print(f"{n_checked} artifacts read, {n_damaged} damaged", file=sys.stderr)
+    if n_damaged:
+        print("run the command without --verify to repair them", file=sys.stderr)
+    return 1 if n_damaged else 0
+
+
+def _stop_soon_after_interrupt(arguments: argparse.Namespace) -> None:
+    """On Ctrl-C say how to resume, and end even if a step is deep in compiled code.
+
+    Leaving at once is safe: what is published is whole, what is staged is taken up or thrown away.
+    """
+
+    def interrupted(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        again = f"python -m precompute.unified --model-type {arguments.model_type}"
+        print(f"\ninterrupted; run the same command to go on where it stopped ({again})", file=sys.stderr)
+        timer = threading.Timer(SECONDS_TO_STOP, os._exit, (INTERRUPTED,))
+        timer.daemon = True
+        timer.start()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, interrupted)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip().replace("-", "_") for name in text.split(",") if name.strip()]
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
+
+
+def _range(text: str) -> tuple[int, int]:
+    first, colon, stop = text.partition(":")
+    if not (colon and first.isdecimal() and stop.isdecimal() and int(first) < int(stop)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no range A:B of features with A < B")
+    return int(first), int(stop)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
