@@ -258,7 +258,7 @@ def _stop_soon_after_interrupt(arguments: argparse.Namespace) -> None:
     Leaving at once is safe: what is published is whole, what is staged is taken up or thrown away.
     """
 
-    def interrupted(number: int, frame: Any) -> None:
+    def interrupted(_number: int, _frame: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         again = f"python -m precompute.unified --model-type {arguments.model_type}"
         print(f"\ninterrupted; run the same command to go on where it stopped ({again})", file=sys.stderr)

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Check everything: ./run_tests.sh [--all] [arguments for pytest]
+# Without --all: ruff, mypy and the tests on small fixtures (under 5 minutes after set-up).
+# With --all: also the demo at full size, the kill tests, and what needs servers.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ./environment.sh
+lightwell_environment "[test]"
+
+find_browser() {
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
+    [ -n "$(find "${PLAYWRIGHT_BROWSERS_PATH:-$HOME/.cache/ms-playwright}" -maxdepth 1 -name 'chromium*' 2>/dev/null)" ]
+}
+if ! find_browser; then
+  echo "installing a browser for the tests"
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y chromium; } >/dev/null 2>&1 ||
+      .venv/bin/python -m playwright install chromium
+  else
+    .venv/bin/python -m playwright install chromium
+  fi || echo "no browser could be installed; the browser tests will say so" >&2
+fi
+
+markers="not full"
+if [ "${1:-}" = "--all" ]; then
+  markers="full or not full"
+  shift
+fi
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/mypy
+# One thread a process: two test processes share the cores better than their libraries would.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+.venv/bin/python -m pytest -m "$markers" -n "${LIGHTWELL_TEST_PROCESSES:-2}" --dist loadfile "$@"
