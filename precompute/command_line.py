@@ -1,0 +1,69 @@
+"""What every command shares: options written either way, one line for an error, and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from precompute.errors import LightwellError, UsageError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+NOT_WRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+"""System errors that are the user's to remedy: no space, or no right to write there."""
+
+
+def hyphenated(argv: Sequence[str]) -> list[str]:
+    """The arguments with `--some_option` (or `--some_option=value`) written `--some-option`; values stay."""
+    return [_hyphenated_option(argument) for argument in argv]
+
+
+def _hyphenated_option(argument: str) -> str:
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argument parser that takes underscores for hyphens, and raises UsageError rather than exit."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **kwargs})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As in argparse, with underscores in option names read as hyphens."""
+        return super().parse_known_args(hyphenated(sys.argv[1:] if args is None else args), namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError with what argparse found wrong."""
+        raise UsageError(message, "the options of this command", f"see `{self.prog} --help`")
+
+
+def run_command(main: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> int:
+    """Run a command's `main`; an error becomes one line on standard error and its exit code.
+
+    Use as `sys.exit(run_command(main))`. Errors that are not LightwellError keep their traceback, since
+    they are ours to mend.
+    """
+    try:
+        return main(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:
+        return _tell("interrupted", INTERRUPTED)
+    except LightwellError as error:
+        return _tell(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
+        place = error.filename or "the output"
+        expected = "a directory with space that can be written"
+        return _tell(f"{place}: {error.strerror}; expected {expected}; free space or choose another", 2)
+
+
+def _tell(message: str, exit_code: int) -> int:
+    """Say why the command ends, in one line."""
+    print("lightwell:", " ".join(message.split()), file=sys.stderr)
+    return exit_code
