@@ -32,7 +32,7 @@ SECONDS_TO_STOP = 2.0
 """After Ctrl-C, how long a step may take to notice; everything published is whole at any moment."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandParser:
     """The options of the command."""
     options = CommandParser(
         prog="python -m precompute.unified",

@@ -23,7 +23,9 @@ def seeded_order(text_ids: pl.Series, seed: int) -> NDArray[np.int64]:
 
     It depends on each text's own id, not on its place, so texts that are added move no others.
     """
-    keys = np.array([xxhash.xxh3_64_intdigest(f"{seed}:{text}") for text in text_ids], dtype=np.uint64)
+    keys = np.array(
+        [xxhash.xxh3_64_intdigest(f"{seed}:{text}".encode()) for text in text_ids], dtype=np.uint64
+    )
     return np.argsort(keys, kind="stable")
 
 

@@ -167,7 +167,7 @@ def selection(only: Iterable[str], skip: Iterable[str]) -> tuple[str, ...]:
         if name not in registry:
             raise UsageError(f"unknown step {name!r}", f"one of {', '.join(registry)}", "correct the name")
     wanted = set(only or registry) - skip
-    for name in reversed(registry):
+    for name in reversed(list(registry)):
         if name in wanted:
             wanted.update(set(registry[name].inputs) - skip)
     return tuple(name for name in registry if name in wanted)
