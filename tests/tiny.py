@@ -9,42 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-WORDS = [
-    "return",
-    "the",
-    "value",
-    "of",
-    "a",
-    "list",
-    "or",
-    "array",
-    "in",
-    "order",
-    "file",
-    "path",
-    "open",
-    "read",
-    "write",
-    "index",
-    "key",
-    "error",
-    "if",
-    "not",
-    "none",
-    "number",
-    "string",
-    "data",
-    "model",
-    "layer",
-    "token",
-    "feature",
-    "row",
-    "column",
-    "type",
-    "class",
-    "function",
-    "method",
-]
+WORDS = """
+return the value of a list or array in order file path open read write index key error if not none
+number string data model layer token feature row column type class function method
+""".split()  # noqa: SIM905 - easier to read than a list
 D_MODEL, D_SAE, K = 32, 96, 8
 
 
