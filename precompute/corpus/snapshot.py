@@ -27,7 +27,7 @@ def take_snapshot(data_dir: Path, workers: int, refresh: bool = False) -> Path:
     with ArtifactLock(path.parent, "snapshot"):
         if refresh or not path.is_file():
             staging = path.with_name(f".tmp-{FILE}")
-            read_builtin_corpus(workers).write_parquet(staging, compression="zstd")
+            read_builtin_corpus(workers).drop("text_id").write_parquet(staging, compression="zstd")
             _make_durable(staging)
             staging.replace(path)
     return path

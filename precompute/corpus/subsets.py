@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -37,3 +37,17 @@ def subset(corpus: pl.DataFrame, size: str, seed: int = 0) -> pl.DataFrame:
     if limit is None or limit >= corpus.height:
         return corpus
     return corpus[np.sort(seeded_order(corpus["text_id"], seed)[:limit])]
+
+
+def held_out_mask(corpus: pl.DataFrame, held_out: Mapping[str, Sequence[str]]) -> NDArray[np.bool_]:
+    """Which texts are held out: those with one of the named values in one of the named columns."""
+    mask = np.zeros(corpus.height, dtype=bool)
+    for column, values in held_out.items():
+        if column not in corpus.columns:
+            raise CorpusError(
+                f"held_out names the column {column!r}",
+                f"one of {', '.join(corpus.columns)}",
+                "correct corpus.held_out",
+            )
+        mask |= corpus[column].cast(pl.String).is_in(list(values)).fill_null(False).to_numpy()
+    return mask

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: Mapping
     staged = path.with_name(f".tmp-{path.name}")
     contiguous = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
     save_file(contiguous, staged, metadata={"progress": json.dumps(progress)})
-    os.replace(staged, path)
+    staged.replace(path)
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from precompute.config import CorpusConfig, ModelType
 from precompute.corpus.readers import read_corpus
 from precompute.corpus.snapshot import snapshot_file
-from precompute.corpus.subsets import seeded_order
+from precompute.corpus.subsets import held_out_mask, seeded_order
 from precompute.corpus.windows import Encode, cut_windows, n_rows
 from precompute.errors import CorpusError, ModelError
 from precompute.models.language_model import load_tokenizer, vocabulary_size
@@ -30,20 +30,6 @@ def corpus_file(corpus: CorpusConfig, data_dir: Path) -> Path:
     return snapshot_file(data_dir) if corpus.builtin else Path(corpus.path or "")
 
 
-def split_held_out(corpus: pl.DataFrame, held_out: Mapping[str, Sequence[str]]) -> NDArray[np.bool_]:
-    """Which texts are held out: those with one of the named values in one of the named columns."""
-    mask = np.zeros(corpus.height, dtype=bool)
-    for column, values in held_out.items():
-        if column not in corpus.columns:
-            raise CorpusError(
-                f"held_out names the column {column!r}",
-                f"one of {', '.join(corpus.columns)}",
-                "correct corpus.held_out",
-            )
-        mask |= corpus[column].cast(pl.String).is_in(list(values)).fill_null(False).to_numpy()
-    return mask
-
-
 def run(context: StepContext) -> None:
     """Read, choose and cut the texts; see DESIGN for the columns."""
     model_type, settings = context.model_type, context.settings
@@ -51,7 +37,7 @@ def run(context: StepContext) -> None:
     column = "text" if config.builtin else config.text_column
     table = read_corpus(corpus_file(config, context.data_dir), column)
     tokenizer = load_tokenizer(model_type.model, model_type.revision)
-    held_out = split_held_out(table, config.held_out)
+    held_out = held_out_mask(table, config.held_out)
     order = seeded_order(table["text_id"], settings.seed)
     context.progress.start(2, "parts")
     encode = _encoder(tokenizer)

@@ -9,6 +9,7 @@ from pathlib import Path
 from precompute.config import ModelType
 from precompute.corpus.readers import read_corpus
 from precompute.corpus.snapshot import snapshot_file
+from precompute.corpus.subsets import held_out_mask
 from precompute.errors import DiskSpaceError, SAEFormatError, UsageError
 from precompute.models.language_model import read_dimensions, resolve_model_directory
 from precompute.models.sae.registry import SAEHeader, read_header
@@ -55,9 +56,10 @@ def check_model_and_sae(model_type: ModelType) -> SAEHeader:
 
 
 def check_corpus(model_type: ModelType) -> None:
-    """Check that the user's corpus can be read, has its text column, and holds a text."""
-    if not model_type.corpus.builtin:
-        read_corpus(Path(model_type.corpus.path or ""), model_type.corpus.text_column)
+    """Check that the user's corpus can be read, has the columns that are named, and holds a text."""
+    corpus = model_type.corpus
+    if not corpus.builtin:
+        held_out_mask(read_corpus(Path(corpus.path or ""), corpus.text_column), corpus.held_out)
 
 
 def check_writable(directory: Path) -> None:
