@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.errors import StoreError
+from precompute.errors import CorruptArtifactError, StoreError
 
 Array = NDArray[Any]
 
@@ -44,7 +44,7 @@ class ArrayBackend(Protocol):
     name: str
 
     def write(self, directory: Path, name: str, values: Array) -> None:
-        """Write one whole array; the directory exists and holds no array of that name."""
+        """Write one whole array into a directory that exists; an array of that name is replaced."""
         ...
 
     def open(self, directory: Path, name: str) -> ArrayReader:
@@ -66,10 +66,16 @@ class NpyBackend:
         path = directory / f"{name}.npy"
         if not path.is_file():
             raise absent(path)
-        # An empty file cannot be mapped; there is nothing to map in it either.
-        header = np.load(path, mmap_mode=None, allow_pickle=False) if _is_small(path) else None
-        mapped: Array = header if header is not None else np.load(path, mmap_mode="r", allow_pickle=False)
+        try:
+            mapped: Array = np.load(path, mmap_mode=None if _is_small(path) else "r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise damaged(path, error) from None
         return mapped
+
+
+def _is_small(path: Path) -> bool:
+    """Whether a file is quicker read than mapped (an array without elements cannot be mapped at all)."""
+    return path.stat().st_size <= 4096
 
 
 class ZarrBackend:
@@ -94,29 +100,74 @@ class ZarrBackend:
             shards=(chunk * min(ZARR_CHUNKS_PER_SHARD, n_chunks), *rest),
             compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"), Crc32cCodec()],
             config={"write_empty_chunks": True},
+            overwrite=True,
         )
         if values.size:
             array[...] = values
 
     def open(self, directory: Path, name: str) -> ArrayReader:
         """Open `name.zarr`, read-only."""
-        import zarr
-
         path = directory / f"{name}.zarr"
         if not path.is_dir():
             raise absent(path)
-        opened: ArrayReader = zarr.open_array(path, mode="r")
-        return opened
+        return ZarrReader(path)
 
 
-def _is_small(path: Path) -> bool:
-    """Whether a file is quicker read than mapped (it also holds the arrays without elements)."""
-    return path.stat().st_size <= 4096
+class ZarrReader:
+    """A Zarr array that raises CorruptArtifactError where Zarr itself would invent zeros."""
+
+    def __init__(self, path: Path) -> None:
+        import zarr
+
+        self.path = path
+        try:
+            self._array: Any = zarr.open_array(path, mode="r")
+        except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
+            raise damaged(path, error) from None
+        # To Zarr a file that is missing or empty is a shard of fill values; here every shard is written.
+        for file in self._shard_files():
+            if not file.is_file() or not file.stat().st_size:
+                raise damaged(file, FileNotFoundError("missing or empty"))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return tuple(self._array.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of one element."""
+        dtype: np.dtype[Any] = self._array.dtype
+        return dtype
+
+    def __getitem__(self, index: slice | int) -> Any:
+        """The elements of a slice of the first axis; only the inner chunks that it touches are read."""
+        try:
+            return self._array[index]
+        except IndexError:
+            raise
+        except Exception as error:  # each codec has its own way to say that bytes are wrong
+            raise damaged(self.path, error) from error
+
+    def _shard_files(self) -> list[Path]:
+        """The files that hold the array: it is cut along the first axis alone."""
+        if not self._array.size:
+            return []
+        n_shards = -(-self._array.shape[0] // self._array.shards[0])
+        rest = ["0"] * (self._array.ndim - 1)
+        return [self.path.joinpath("c", str(i), *rest) for i in range(n_shards)]
 
 
 def absent(path: Path) -> StoreError:
     """The error for an array that should be there."""
     return StoreError(f"no array at {path}", "a complete store", "compute or convert the store again")
+
+
+def damaged(path: Path, reason: Exception) -> CorruptArtifactError:
+    """The error for an array whose bytes cannot be what was written."""
+    return CorruptArtifactError(
+        f"{path} is damaged ({reason or type(reason).__name__}); compute or convert the store again"
+    )
 
 
 BACKENDS: Mapping[str, ArrayBackend] = MappingProxyType(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,14 @@ from numpy.typing import NDArray
 
 from precompute.errors import StoreError
 from precompute.stores.arrays import backend_named
-from precompute.stores.layout import FEATURES_PER_BLOCK, StoreInfo, open_layout, part_directory, write_info
+from precompute.stores.layout import (
+    FEATURES_PER_BLOCK,
+    StoreInfo,
+    new_part,
+    open_layout,
+    part_directory,
+    write_info,
+)
 
 
 @dataclass(frozen=True)
@@ -72,14 +78,10 @@ class FeatureStoreWriter:
 
     def write_block(self, number: int, block: FeatureBlock) -> None:
         """Write one block beside its place and move it there whole."""
-        target = part_directory(self.root, number)
-        staging = target.with_name(f".{target.name}")
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-        self.backend.write(staging, "indptr", block.indptr)
-        self.backend.write(staging, "rows", block.rows)
-        self.backend.write(staging, "acts", block.acts)
-        staging.rename(target)
+        with new_part(self.root, number) as staging:
+            self.backend.write(staging, "indptr", block.indptr)
+            self.backend.write(staging, "rows", block.rows)
+            self.backend.write(staging, "acts", block.acts)
 
     def finish(self, source: StoreInfo) -> StoreInfo:
         """Write `feature_indptr` and the header; the store is complete from then on."""

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,6 +58,58 @@ class StoreInfo(BaseModel):
 def part_directory(root: Path, number: int) -> Path:
     """Where shard or block `number` of a store lies."""
     return root / "parts" / f"{number:05d}"
+
+
+@contextmanager
+def new_part(root: Path, number: int) -> Iterator[Path]:
+    """A directory to write a part in; it gets its name when complete, and on disk, and not before.
+
+    What a killed writer leaves begins with a dot, and is thrown away by the next writer of that part.
+    """
+    target = part_directory(root, number)
+    staging = target.with_name(f".{target.name}")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    yield staging
+    sync_tree(staging)
+    staging.rename(target)
+
+
+@contextmanager
+def new_store(target: Path) -> Iterator[Path]:
+    """A directory beside `target` to write a store in; it takes the target's place when complete.
+
+    Raises StoreError where the target exists. An error or interruption leaves nothing behind.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise StoreError(f"{target} exists", "a path that is free", "remove it, or choose another")
+    target.absolute().parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".tmp-{target.name}-", dir=target.absolute().parent))
+    try:
+        yield staging
+        sync_tree(staging)
+        staging.chmod(0o777 & ~_umask())
+        staging.replace(target)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def _umask() -> int:
+    """The permissions that new directories do not get; mkdtemp is stricter than the user asked for."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def sync_tree(directory: Path) -> None:
+    """Bring every file and directory below to the disk, so that no rename can outrun its content."""
+    for path in [*directory.rglob("*"), directory]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_info(root: Path, info: StoreInfo) -> None:

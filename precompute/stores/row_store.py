@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,16 @@ from numpy.typing import NDArray
 
 from precompute.errors import StoreError
 from precompute.stores.arrays import ArrayReader, backend_named
-from precompute.stores.layout import ShardCounts, StoreInfo, open_layout, part_directory, write_info
+from precompute.stores.feature_store import FeatureActivations
+from precompute.stores.layout import (
+    ShardCounts,
+    StoreInfo,
+    feature_dtype,
+    new_part,
+    open_layout,
+    part_directory,
+    write_info,
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,10 @@ class RowShard:
 
 
 ARRAYS = tuple(field.name for field in fields(RowShard))
+EXAMPLE_ROW_INDPTR = "example_row_indptr"
+"""Array at the root, int64 [n_examples + 1]: where each example's rows lie among those of the store."""
+OPEN_ARRAYS = 1024
+"""Arrays of shards kept open: many enough for a page's reads, few enough for the system's limits."""
 
 
 def feature_statistics(features: NDArray[Any], acts: NDArray[Any], d_sae: int) -> dict[str, NDArray[Any]]:
@@ -86,14 +98,15 @@ class RowStoreWriter:
         return part_directory(self.root, number).is_dir()
 
     def write_shard(self, number: int, shard: RowShard) -> None:
-        """Write one shard beside its place and move it there whole."""
-        target = part_directory(self.root, number)
-        staging = target.with_name(f".{target.name}")
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-        for name in ARRAYS:
-            self.backend.write(staging, name, getattr(shard, name))
-        staging.rename(target)
+        """Write one shard beside its place and move it there whole.
+
+        Raises ValueError for arrays that do not fit together, or are of a type that cannot hold theirs.
+        """
+        _check_lengths(shard)
+        with new_part(self.root, number) as staging:
+            for name in ARRAYS:
+                dtype = self._dtype(name)
+                self.backend.write(staging, name, np.asarray(getattr(shard, name)).astype(dtype, copy=False))
 
     def finish(self, n_shards: int) -> StoreInfo:
         """Write the header over all shards; the store is complete from then on."""
@@ -111,8 +124,17 @@ class RowStoreWriter:
                 "shards": counts,
             }
         )
+        owners = [np.zeros(0, np.int32), *(self._read(number, "example") for number in range(n_shards))]
+        lengths = np.bincount(np.concatenate(owners), minlength=info.n_examples)
+        self.backend.write(self.root, EXAMPLE_ROW_INDPTR, _indptr(lengths))
         write_info(self.root, info)
         return info
+
+    def _dtype(self, name: str) -> str:
+        return {"features": feature_dtype(self.d_sae), "acts": self.acts_dtype}.get(name) or DTYPES[name]
+
+    def _read(self, number: int, name: str) -> NDArray[Any]:
+        return np.asarray(self.backend.open(part_directory(self.root, number), name)[:])
 
     def _counts(self, number: int) -> ShardCounts:
         directory = part_directory(self.root, number)
@@ -126,6 +148,43 @@ class RowStoreWriter:
             n_rows=length["position"],
             n_nonzero=length["acts"],
         )
+
+
+DTYPES = {
+    "token_ids": "int32",
+    "example_indptr": "int64",
+    "position": "int32",
+    "example": "int32",
+    "indptr": "int64",
+    "example_means": "float32",
+    "inverse_sigma": "float64",
+    "stat_count": "int64",
+    "stat_min": "float64",
+    "stat_max": "float64",
+    "stat_sum": "float64",
+    "stat_sum_squares": "float64",
+}
+"""Element types of a shard's arrays; those of `features` and `acts` depend on the store."""
+
+
+def _check_lengths(shard: RowShard) -> None:
+    """Refuse a shard whose arrays contradict each other."""
+    n_rows, n_nonzero = len(shard.position), len(shard.acts)
+    agree = (
+        len(shard.example) == n_rows == len(shard.indptr) - 1
+        and len(shard.features) == n_nonzero == shard.indptr[-1] == shard.stat_count.sum()
+        and len(shard.token_ids) == shard.example_indptr[-1]
+        and len(shard.example_means) == len(shard.example_indptr) - 1
+    )
+    if not agree:
+        lengths = {name: len(getattr(shard, name)) for name in ARRAYS}
+        raise ValueError(f"the arrays of this shard do not fit together: {lengths}")
+    if not np.all(shard.acts):
+        raise ValueError("a stored activation is zero; leave it out, or use a wider acts_dtype")
+
+
+def _indptr(lengths: NDArray[Any]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -143,7 +202,7 @@ class RowStore:
         self.root = root
         self.info = open_layout(root, "rows")
         self._backend = backend_named(self.info.backend)
-        self._open: dict[int, RowShard] = {}
+        self._open = lru_cache(OPEN_ARRAYS)(self._open_array)
 
     @property
     def d_sae(self) -> int:
@@ -175,20 +234,31 @@ class RowStore:
         """int64 [n_shards + 1]: the first example of each shard."""
         return np.cumsum([0, *(s.n_examples for s in self.info.shards)], dtype=np.int64)
 
+    @cached_property
+    def example_row_indptr(self) -> NDArray[np.int64]:
+        """int64 [n_examples + 1]: where each example's rows lie, numbered over the whole store."""
+        return np.asarray(self._backend.open(self.root, EXAMPLE_ROW_INDPTR)[:])
+
+    def row_examples(self) -> NDArray[np.uint32]:
+        """The example of every row; uint32 [n_rows]."""
+        examples = np.arange(self.n_examples, dtype=np.uint32)
+        return np.repeat(examples, np.diff(self.example_row_indptr))
+
     def array(self, shard: int, name: str) -> ArrayReader:
-        """One array of one shard, lazily."""
-        return self._backend.open(part_directory(self.root, shard), name)
+        """One array of one shard, lazily; kept open."""
+        return self._open(shard, name)
+
+    def values(self, shard: int, name: str) -> NDArray[Any]:
+        """One array of one shard, read into memory (or mapped, for npy)."""
+        return np.asarray(self.array(shard, name)[:])
 
     def shard(self, number: int) -> RowShard:
         """All arrays of a shard, lazily; kept open."""
-        if number not in self._open:
-            self._open[number] = RowShard(**{name: self.array(number, name) for name in ARRAYS})
-        return self._open[number]
+        return RowShard(**{name: self.array(number, name) for name in ARRAYS})
 
     def load(self, number: int) -> RowShard:
         """All arrays of a shard, read into memory (or mapped, for npy) as NumPy arrays."""
-        directory = part_directory(self.root, number)
-        return RowShard(**{name: np.asarray(self._backend.open(directory, name)[:]) for name in ARRAYS})
+        return RowShard(**{name: self.values(number, name) for name in ARRAYS})
 
     def shards(self) -> Iterator[RowShard]:
         """Every shard in order, loaded."""
@@ -196,56 +266,76 @@ class RowStore:
 
     def example_tokens(self, example: int) -> NDArray[np.int32]:
         """Token ids of one example, special tokens included; int32 [n_tokens]."""
-        shard, local = self._local_example(example)
-        start, end = (int(v) for v in np.asarray(shard.example_indptr[local : local + 2]))
-        return np.asarray(shard.token_ids[start:end], dtype=np.int32)
+        number = self._shard_of_example(example)
+        local = example - int(self.example_offsets[number])
+        start, end = (int(v) for v in np.asarray(self.array(number, "example_indptr")[local : local + 2]))
+        return np.asarray(self.array(number, "token_ids")[start:end], dtype=np.int32)
 
     def example_rows(self, example: int) -> range:
         """The rows of one example, numbered over the whole store."""
-        number = self._shard_of_example(example)
-        owners = np.asarray(self.shard(number).example[:])
-        first, last = np.searchsorted(owners, [example, example + 1])
+        self._shard_of_example(example)
+        first, last = self.example_row_indptr[example : example + 2]
+        return range(int(first), int(last))
+
+    def example_positions(self, example: int) -> NDArray[np.int32]:
+        """The position of each of an example's rows; int32 [n_rows of the example]."""
+        number, rows = self._shard_of_example(example), self.example_rows(example)
         offset = int(self.row_offsets[number])
-        return range(offset + int(first), offset + int(last))
+        return np.asarray(self.array(number, "position")[rows.start - offset : rows.stop - offset])
 
     def row(self, row: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Features and activations of one row's non-zeros."""
         number = self._shard_of_row(row)
-        shard, local = self.shard(number), row - int(self.row_offsets[number])
-        start, end = (int(v) for v in np.asarray(shard.indptr[local : local + 2]))
-        return np.asarray(shard.features[start:end]), np.asarray(shard.acts[start:end])
+        local = row - int(self.row_offsets[number])
+        start, end = (int(v) for v in np.asarray(self.array(number, "indptr")[local : local + 2]))
+        features, acts = self.array(number, "features"), self.array(number, "acts")
+        return np.asarray(features[start:end]), np.asarray(acts[start:end])
 
     def locate(self, rows: NDArray[Any]) -> RowLocations:
         """Example and position of each of the rows, in their order."""
         rows = np.asarray(rows, dtype=np.int64)
-        example, position = np.empty_like(rows), np.empty_like(rows)
+        position = np.empty_like(rows)
         shard_of = np.searchsorted(self.row_offsets, rows, side="right") - 1
         for number in np.unique(shard_of):
             mask = shard_of == number
             local = rows[mask] - self.row_offsets[number]
-            shard = self.shard(int(number))
-            example[mask] = np.asarray(shard.example[:])[local]
-            position[mask] = np.asarray(shard.position[:])[local]
-        return RowLocations(example, position)
+            position[mask] = self.values(int(number), "position")[local]
+        example = np.searchsorted(self.example_row_indptr, rows, side="right") - 1
+        return RowLocations(example.astype(np.int64), position)
+
+    def token_acts(self, example: int, activations: FeatureActivations) -> NDArray[np.float32]:
+        """A feature's activation at each token of an example; float32 [n_tokens], NaN where no row is.
+
+        `activations` is what the feature-major store says of the feature, read once for all its examples.
+        """
+        rows, acts = self.example_rows(example), self._no_acts(example)
+        first, last = np.searchsorted(activations.rows, [rows.start, rows.stop])
+        positions = self.example_positions(example)
+        acts[positions] = 0
+        acts[positions[activations.rows[first:last] - rows.start]] = activations.acts[first:last]
+        return acts
 
     def example_feature_acts(self, example: int, feature: int) -> NDArray[np.float32]:
-        """One feature's activation at each token of an example; float32 [n_tokens], NaN where no row is."""
-        acts = np.full(len(self.example_tokens(example)), np.nan, dtype=np.float32)
-        rows = self.example_rows(example)
+        """The same from the row-major store alone: reads all that the example's rows hold."""
+        rows, acts = self.example_rows(example), self._no_acts(example)
         if not rows:
             return acts
         number = self._shard_of_example(example)
-        shard, offset = self.shard(number), int(self.row_offsets[number])
-        first, last = rows.start - offset, rows.stop - offset
-        indptr = np.asarray(shard.indptr[first : last + 1])
-        positions = np.asarray(shard.position[first:last])
-        features = np.asarray(shard.features[int(indptr[0]) : int(indptr[-1])])
-        values = np.asarray(shard.acts[int(indptr[0]) : int(indptr[-1])])
+        offset, positions = int(self.row_offsets[number]), self.example_positions(example)
+        indptr = np.asarray(self.array(number, "indptr")[rows.start - offset : rows.stop - offset + 1])
+        features = np.asarray(self.array(number, "features")[int(indptr[0]) : int(indptr[-1])])
+        values = np.asarray(self.array(number, "acts")[int(indptr[0]) : int(indptr[-1])])
         acts[positions] = 0
         hits = np.flatnonzero(features == feature)
         owner = np.searchsorted(indptr - indptr[0], hits, side="right") - 1
         acts[positions[owner]] = values[hits]
         return acts
+
+    def _no_acts(self, example: int) -> NDArray[np.float32]:
+        return np.full(len(self.example_tokens(example)), np.nan, dtype=np.float32)
+
+    def _open_array(self, shard: int, name: str) -> ArrayReader:
+        return self._backend.open(part_directory(self.root, shard), name)
 
     def _shard_of_row(self, row: int) -> int:
         if not 0 <= row < self.n_rows:
@@ -257,7 +347,3 @@ class RowStore:
             valid = f"an example from 0 to {self.n_examples - 1}"
             raise StoreError(f"example {example}", valid, "ask for one of those")
         return int(np.searchsorted(self.example_offsets, example, side="right") - 1)
-
-    def _local_example(self, example: int) -> tuple[RowShard, int]:
-        number = self._shard_of_example(example)
-        return self.shard(number), example - int(self.example_offsets[number])
