@@ -13,20 +13,9 @@ import polars as pl
 import pytest
 
 from precompute import open_artifacts
-from precompute.command_line import run_command
 from precompute.pipeline.registry import steps
-from precompute.unified import main
-from tests.tiny import TinyFiles, make_all, make_config
-
-Run = Callable[..., int]
-
-
-@pytest.fixture(scope="module")
-def computed(tmp_path_factory: pytest.TempPathFactory) -> TinyFiles:
-    """The tiny model type with everything computed, in `data` beside its files."""
-    files = make_all(tmp_path_factory.mktemp("mine"))
-    assert run(files) == 0
-    return files
+from tests.conftest import run
+from tests.tiny import TinyFiles, make_config
 
 
 @pytest.fixture
@@ -34,11 +23,6 @@ def mine(computed: TinyFiles, tmp_path: Path) -> TinyFiles:
     """A copy that a test may damage."""
     shutil.copytree(computed.root, tmp_path / "copy", symlinks=True)
     return TinyFiles(tmp_path / "copy")
-
-
-def run(files: TinyFiles, *arguments: str) -> int:
-    base = ["--model-type", "mine", "--config", str(files.config), "--data-dir", str(files.root / "data")]
-    return run_command(main, [*base, *arguments])
 
 
 def states(files: TinyFiles) -> dict[str, str]:

@@ -1,0 +1,65 @@
+"""What exists is documented: options, steps, artifact columns, pages; what is documented exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from precompute import unified
+from precompute.pipeline.registry import steps
+from precompute.settings import Settings
+from tests.tiny import TinyFiles
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ARTIFACTS = (ROOT / "docs" / "artifacts.md").read_text(encoding="utf-8")
+
+
+def test_every_option_of_the_orchestrator_is_in_the_readme() -> None:
+    options = [option for action in unified.parser()._actions for option in action.option_strings]
+    assert [o for o in options if o.startswith("--") and o not in README and o != "--help"] == []
+
+
+def test_every_option_in_the_readme_exists() -> None:
+    known = {option for action in unified.parser()._actions for option in action.option_strings}
+    rows = re.findall(r"^\|[^|]*\| (`--.*) \|$", README, flags=re.M)
+    named = {option for row in rows for option in re.findall(r"--[a-z][a-z-]*", row)}
+    assert named - known == set()
+
+
+@pytest.mark.parametrize("step", steps().values(), ids=list(steps()))
+def test_every_step_and_output_is_in_the_list_of_artifacts(step: object) -> None:
+    assert f"`{step.name}`" in ARTIFACTS  # type: ignore[attr-defined]
+    for output in step.outputs:  # type: ignore[attr-defined]
+        assert f"`{output}`" in ARTIFACTS or f"`{output}/`" in ARTIFACTS, output
+
+
+@pytest.mark.parametrize("step", steps().values(), ids=list(steps()))
+def test_every_step_says_what_it_computes_and_reads_known_settings(step: object) -> None:
+    assert step.summary.endswith(".")  # type: ignore[attr-defined]
+    assert len(step.summary) > 20  # type: ignore[attr-defined]
+    assert set(step.settings) <= set(Settings.model_fields)  # type: ignore[attr-defined]
+
+
+def test_every_column_of_every_table_is_documented(computed: TinyFiles) -> None:
+    directory = computed.root / "data" / "precomputed_mine"
+    metadata = {"source", "year"}
+    for table in sorted(directory.glob("*.parquet")):
+        section = ARTIFACTS.split(f"`{table.name}`", 1)[1].split("\n| ", 1)[0]
+        for column in set(pl.read_parquet_schema(table)) - metadata:
+            assert re.search(rf"\b{column}\b", section), f"{table.name}: {column}"
+
+
+def test_every_path_in_the_tree_of_the_readme_exists() -> None:
+    tree = README.split("## The house", 1)[1]
+    paths = re.findall(r"^([\w./]+/?)\s{2,}", tree, flags=re.M)
+    assert len(paths) > 10
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert [link for link in links if not link.startswith("http") and not (ROOT / link).exists()] == []
