@@ -16,7 +16,8 @@ from precompute.corpus.snapshot import snapshot_file
 from precompute.corpus.subsets import held_out_mask, seeded_order
 from precompute.corpus.windows import Encode, cut_windows, n_rows
 from precompute.errors import CorpusError, ModelError
-from precompute.models.language_model import load_tokenizer, vocabulary_size
+from precompute.models.language_model import load_tokenizer
+from precompute.models.preflight import check_model_type
 from precompute.models.sae.registry import read_header
 from precompute.models.tokens import vocabulary
 from precompute.pipeline.step import Step, StepContext
@@ -111,7 +112,7 @@ def _with_counts(table: pl.DataFrame, windows: pl.DataFrame, held: pl.DataFrame)
 
 
 def _vocabulary(tokenizer: PreTrainedTokenizerBase, model_type: ModelType) -> pl.DataFrame:
-    d_vocab = vocabulary_size(model_type.model, model_type.revision)
+    d_vocab = check_model_type(model_type).d_vocab
     special = set(tokenizer.all_special_ids)
     return pl.DataFrame(
         {

@@ -10,11 +10,9 @@ from precompute.config import ModelType
 from precompute.corpus.readers import read_corpus
 from precompute.corpus.snapshot import snapshot_file
 from precompute.corpus.subsets import held_out_mask
-from precompute.errors import DiskSpaceError, SAEFormatError, UsageError
-from precompute.models.language_model import read_dimensions, resolve_model_directory
-from precompute.models.sae.registry import SAEHeader, read_header
-from precompute.models.safetensors_files import check_weights
-from precompute.models.sites import check_site
+from precompute.errors import DiskSpaceError, ModelError, UsageError
+from precompute.models.preflight import check_model_type
+from precompute.models.sae.header import SAEHeader
 from precompute.pipeline.subjects import Subject
 
 BUILTIN_EXAMPLES = 80_000
@@ -38,21 +36,25 @@ def check(subject: Subject) -> None:
 
 def check_model_and_sae(model_type: ModelType) -> SAEHeader:
     """Check that weights are whole, the capture site exists, and the SAE reads what it holds."""
-    directory = resolve_model_directory(model_type.model, model_type.revision)
-    check_weights(directory)
-    if model_type.adapter is not None:
-        check_weights(Path(model_type.adapter), ("adapter_config.json", "adapter_model.safetensors"))
-    header = read_header(Path(model_type.sae))
-    check_weights(Path(model_type.sae))
-    dimensions = read_dimensions(directory)
-    check_site(model_type.hook_name or header.hook_name or "", dimensions.n_layers)
-    if header.d_in != dimensions.d_model:
-        raise SAEFormatError(
-            f"an SAE with d_in {header.d_in} for a model of width {dimensions.d_model}",
-            "the same width",
-            "check model, sae and hook_name of the model type",
-        )
-    return header
+    checked = check_model_type(model_type)
+    directories = [checked.model_directory, *filter(None, [checked.adapter_directory])]
+    weights = [path for directory in directories for path in sorted(directory.glob("*.safetensors"))]
+    for path in [*weights, *(path for path in checked.sae_files if path.suffix == ".safetensors")]:
+        check_whole(path)
+    return checked.header
+
+
+def check_whole(path: Path) -> None:
+    """Check that a safetensors file has a header and all the bytes that it speaks of."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path} that is no whole safetensors file ({error})", "whole weights", "copy or save them again"
+        ) from None
 
 
 def check_corpus(model_type: ModelType) -> None:

@@ -11,8 +11,7 @@ from precompute.artifacts.digests import DigestCache, text_digest
 from precompute.artifacts.manifest import canonical_json
 from precompute.config import ModelType
 from precompute.corpus.snapshot import snapshot_file
-from precompute.models.language_model import resolve_model_directory
-from precompute.models.sae.registry import read_header
+from precompute.models.preflight import Checked, check_model_type
 from precompute.pipeline.step import Source
 
 WEIGHT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.npz", "*.jinja")
@@ -34,17 +33,20 @@ class Sources:
     @cached_property
     def model(self) -> Mapping[str, Any]:
         """Weights, tokenizer, adapter and dtype."""
-        model_type = self.model_type
-        directory = resolve_model_directory(model_type.model, model_type.revision)
-        adapter = self._directory(Path(model_type.adapter)) if model_type.adapter else None
-        return {"digest": self._directory(directory), "adapter": adapter, "dtype": model_type.dtype}
+        checked = self._checked
+        adapter = checked.adapter_directory
+        return {
+            "digest": self._directory(checked.model_directory),
+            "adapter": self._directory(adapter) if adapter else None,
+            "dtype": self.model_type.dtype,
+        }
 
     @cached_property
     def sae(self) -> Mapping[str, Any]:
         """Weights, configuration, and where it is attached."""
         return {
-            "digest": self._directory(Path(self.model_type.sae)),
-            "hook_name": self.hook_name,
+            "digest": self._digest(self._checked.sae_files),
+            "hook_name": self._checked.hook_name,
             "acts_dtype": self.model_type.acts_dtype,
         }
 
@@ -57,20 +59,22 @@ class Sources:
         settings = corpus.model_dump(mode="json", exclude={"path", "builtin", "prepend_bos"})
         return {**settings, "digest": digest, "prepend_bos": self.prepend_bos}
 
-    @property
-    def hook_name(self) -> str:
-        """The capture site: the configuration's, or else the SAE's own."""
-        return self.model_type.hook_name or read_header(Path(self.model_type.sae)).hook_name or ""
+    @cached_property
+    def _checked(self) -> Checked:
+        return check_model_type(self.model_type)
 
     @property
     def prepend_bos(self) -> bool:
         """Whether examples begin with BOS: as the configuration says, or else the SAE's own."""
         chosen = self.model_type.corpus.prepend_bos
-        return read_header(Path(self.model_type.sae)).prepend_bos if chosen is None else chosen
+        return self._checked.header.prepend_bos if chosen is None else chosen
 
     def _directory(self, directory: Path) -> str:
-        files = sorted(set(_matching(directory, WEIGHT_FILES)))
-        return text_digest(canonical_json([[path.name, self._cache.digest(path)] for path in files]))
+        return self._digest(set(_matching(directory, WEIGHT_FILES)))
+
+    def _digest(self, files: Iterable[Path]) -> str:
+        named = [[path.name, self._cache.digest(path)] for path in sorted(files)]
+        return text_digest(canonical_json(named))
 
 
 def _matching(directory: Path, patterns: Iterable[str]) -> Iterable[Path]:
