@@ -1,0 +1,169 @@
+"""A Hugging Face causal language model, loaded from safetensors alone and ready to be looked into."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from precompute.errors import ModelError
+from precompute.models.hub import resolve_directory
+
+if TYPE_CHECKING:
+    import torch
+
+    from precompute.config import ModelType
+    from precompute.models.sites import SiteMap
+    from precompute.settings import Device
+
+CONFIG_FILE = "config.json"
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+"""One of these holds the weights, or names the files that do."""
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+def resolve_model_directory(model: str, revision: str | None = None) -> Path:
+    """The directory of a model given as a path or hub id; raises ModelError in one line.
+
+    It holds a configuration and weights in safetensors; a pickle in their place is refused by name.
+    """
+    directory = resolve_directory(model, revision, "model", ModelError)
+    if not (directory / CONFIG_FILE).is_file():
+        raise ModelError(
+            f"no {CONFIG_FILE} in {directory}", "a Hugging Face causal language model", "correct `model`"
+        )
+    if any((directory / name).is_file() for name in WEIGHTS):
+        return directory
+    pickle = next((name for name in PICKLES if (directory / name).is_file()), None)
+    found = f"the pickle {pickle}, which is not read," if pickle else "no weights"
+    raise ModelError(f"{found} in {directory}", "model.safetensors", "save the model as safetensors")
+
+
+def load_tokenizer(model: str, revision: str | None = None) -> Any:
+    """The model's own tokenizer; raises ModelError where there is none."""
+    from transformers import AutoTokenizer
+
+    directory = resolve_model_directory(model, revision)
+    try:
+        return AutoTokenizer.from_pretrained(str(directory), trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"no tokenizer that can be read in {directory} ({_one_line(error)})",
+            "tokenizer.json beside the model",
+            "save the tokenizer with the model",
+        ) from None
+
+
+def chosen_device(device: Device) -> str:
+    """The torch device of a setting; `auto` takes a GPU where there is one. Raises ModelError without it."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError("--device cuda", "a GPU that torch can use", "use --device cpu or auto")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal language model in evaluation mode; nothing in it is trained or random."""
+
+    model: Any
+    """The transformers model, adapter merged in."""
+    device: str
+    """Where it runs: cpu or cuda."""
+
+    @cached_property
+    def config(self) -> Any:
+        """The configuration of its text part."""
+        return self.model.config.get_text_config()
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return int(self.config.hidden_size)
+
+    @cached_property
+    def sites(self) -> SiteMap:
+        """Its capture sites."""
+        from precompute.models.sites import SiteMap
+
+        return SiteMap.of(self.model)
+
+    def run_stack(self, token_ids: torch.Tensor, mask: torch.Tensor) -> None:
+        """Run the decoder without its output layer, for what hooks see of it.
+
+        token_ids, mask: int64 [n_examples, n_ctx], padded on the right, mask 0 there.
+        """
+        self.sites.decoder(input_ids=token_ids, attention_mask=mask, use_cache=False)
+
+    def logits(self, token_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Logits of every position; float32 [n_examples, n_ctx, d_vocab]."""
+        output = self.model(input_ids=token_ids, attention_mask=mask, use_cache=False)
+        logits: torch.Tensor = output.logits
+        return logits.float()
+
+
+def load_language_model(model_type: ModelType, device: Device = "auto") -> LanguageModel:
+    """Load a model type's language model, its adapter merged in.
+
+    Raises ModelError for weights that are missing, of another shape, in a pickle, or cannot be read: a
+    weight that is not in the files would be random.
+    """
+    import torch
+
+    directory = resolve_model_directory(model_type.model, model_type.revision)
+    model = _load_base(directory, getattr(torch, model_type.dtype))
+    if model_type.adapter is not None:
+        from precompute.models.adapter import merge_adapter
+
+        model = merge_adapter(model, model_type.adapter)
+    where = chosen_device(device)
+    return LanguageModel(model.eval().requires_grad_(False).to(where), where)
+
+
+def _load_base(directory: Path, dtype: torch.dtype) -> Any:
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        # Warnings about what the files lack become errors below, from the loading report.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                str(directory),
+                dtype=dtype,
+                trust_remote_code=False,
+                use_safetensors=True,
+                attn_implementation="sdpa",
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"model {directory} that cannot be loaded ({_one_line(error)})",
+            "a causal language model that transformers knows, in whole safetensors files",
+            "save or copy the model again",
+        ) from None
+    model, report = loaded
+    _check_loaded(directory, report)
+    return model
+
+
+def _check_loaded(directory: Path, report: dict[str, Any]) -> None:
+    """Refuse a model of which transformers had to invent weights."""
+    lacking = sorted(report.get("missing_keys") or []) or sorted(
+        str(key) for key in report.get("mismatched_keys") or []
+    )
+    if lacking:
+        raise ModelError(
+            f"model {directory} without usable weights for {lacking[0]} ({len(lacking)} in all)",
+            "every weight in the files, in the shape that config.json gives",
+            "save or copy the model again",
+        )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

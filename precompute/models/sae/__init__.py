@@ -1,0 +1,1 @@
+"""Sparse autoencoders: one module an architecture, one a file format, and the registry of both."""
