@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ Encode = Callable[[Sequence[str]], list[list[int]]]
 
 TEXTS_PER_BATCH = 512
 
-SCHEMA = {
+SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "example": pl.UInt32,
     "text_index": pl.UInt32,
     "text_id": pl.String,

@@ -1,4 +1,4 @@
-"""The largest values of a matrix by row, and by column while rows stream past; ties go to the smaller index."""
+"""The largest values of a matrix by row, and by column; ties go to the smaller index."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Numbers = NDArray[np.int32]
 
 @njit(cache=True, nogil=True)
 def row_extremes(matrix: Floats, sign: float, numbers: Numbers, values: Floats) -> None:
-    """For each row, fill numbers and values [n, k] with the columns of the k largest sign * value, in order."""
+    """Fill numbers and values [n, k] with the columns of each row's k largest sign * value, in order."""
     n, width = matrix.shape
     k = numbers.shape[1]
     for row in range(n):
