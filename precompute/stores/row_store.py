@@ -179,8 +179,8 @@ def _check_lengths(shard: RowShard) -> None:
     if not agree:
         lengths = {name: len(getattr(shard, name)) for name in ARRAYS}
         raise ValueError(f"the arrays of this shard do not fit together: {lengths}")
-    if not np.all(shard.acts):
-        raise ValueError("a stored activation is zero; leave it out, or use a wider acts_dtype")
+    if not (np.all(shard.acts) and np.all(np.isfinite(shard.acts))):
+        raise ValueError("a stored activation is zero or not finite; leave it out, or use a wider acts_dtype")
 
 
 def _indptr(lengths: NDArray[Any]) -> NDArray[np.int64]:
