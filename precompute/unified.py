@@ -239,10 +239,7 @@ def verify(subject: Subject) -> int:
         if Plan(subject).status(name).state == "missing":
             continue
         n_checked += 1
-        damage = shelf.verify(name)
-        manifest = None if damage else shelf.manifest(name)
-        if manifest is not None and not manifest.not_applicable:
-            damage = [f"{link}: its link is lost" for link in shelf.lost_links(name, step.outputs)]
+        damage = shelf.verify(name) or shelf.lost_links(name, step.outputs)
         for line in damage:
             print(f"{name}: {line}")
         n_damaged += bool(damage)

@@ -98,21 +98,20 @@ class Shelf:
         _sync(version.parent)
         _link(self.pointer(manifest.step), Path("..") / "versions" / version.name)
         for output in outputs:
-            _link(self.directory / output, Path("artifacts") / manifest.step / output)
+            if manifest.not_applicable:
+                (self.directory / output).unlink(missing_ok=True)
+            else:
+                _link(self.directory / output, Path("artifacts") / manifest.step / output)
 
     def lost_links(self, step: str, outputs: Iterable[str]) -> list[str]:
-        """Output links in the subject's directory that do not lead to the artifact."""
+        """Output links in the subject's directory that do not lead to the artifact, though they should."""
+        manifest = self.manifest(step)
         return [
-            name
-            for name in outputs
+            f"{name}: its link is lost"
+            for name in (outputs if manifest and not manifest.not_applicable else ())
             if not (link := self.directory / name).is_symlink()
             or link.readlink() != Path("artifacts") / step / name
         ]
-
-    def restore_links(self, step: str, outputs: Iterable[str]) -> None:
-        """Put back output links that were lost."""
-        for name in self.lost_links(step, outputs):
-            _link(self.directory / name, Path("artifacts") / step / name)
 
     def collect_garbage(self, steps: Iterable[str]) -> None:
         """Remove versions that nothing points to, unless another process at work here may read them."""

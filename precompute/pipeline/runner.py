@@ -121,7 +121,7 @@ class Runner:
                 reason = str(error)
         if reason is not None:
             staging = shelf.stage(step.name, expected, resumable=False)
-        shelf.publish(staging, self._manifest(step, staging, inputs, reason), () if reason else step.outputs)
+        shelf.publish(staging, self._manifest(step, staging, inputs, reason), step.outputs)
 
     def _inherited_reason(self, step: Step) -> str | None:
         """Why a step does not apply because one that it reads does not."""
