@@ -88,7 +88,7 @@ class SAE(ABC):
         """Sparse activations of x, float32 [n_rows, d_in]."""
         normalized = self.normalize(x)
         inputs = self._centered(normalized.values)
-        blocks = [self._select(block) for block in inputs.split(self.rows_per_block)]
+        blocks = [self._select(block) for block in torch.split(inputs, self.rows_per_block)]
         return Encoded(SparseActs.joined(blocks), normalized)
 
     def encode_dense(self, x: Tensor) -> Tensor:

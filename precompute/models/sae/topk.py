@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -66,7 +67,7 @@ def _top_k_compiled(pre_acts: Tensor, k: int) -> SparseActs:
     n_threads = torch.get_num_threads()
     bounds = np.linspace(0, n_rows, n_threads + 1).astype(int).tolist()
     with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(part, (slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False))))
+        list(pool.map(part, (slice(a, b) for a, b in itertools.pairwise(bounds))))
     written = np.arange(k) < counts[:, None]
     return SparseActs(
         torch.from_numpy(counts), torch.from_numpy(features[written]), torch.from_numpy(acts[written])

@@ -11,7 +11,7 @@ from precompute.models.sae.topk import _top_k_compiled, top_k
 
 
 def by_sorting(pre_acts: np.ndarray, k: int) -> np.ndarray:
-    """float32 [n_rows, d_sae]: the oracle; sort by value, then by feature, keep k, drop what is not positive."""
+    """float32 [n_rows, d_sae]: the oracle; sort, lower features first, keep k, drop what is not positive."""
     dense = np.zeros_like(pre_acts)
     for row, line in enumerate(pre_acts):
         for feature in sorted(range(len(line)), key=lambda f: (-line[f], f))[:k]:

@@ -1,0 +1,88 @@
+"""The effective unembedding: what one unit along each residual direction adds to each logit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from precompute.errors import NotApplicableError
+from precompute.models.final_norm import FinalNorm
+from precompute.models.sites import SiteMap
+
+TOLERANCE = 0.02
+"""Relative; how well the logits must follow the output layer's weights (bfloat16 included)."""
+
+
+def output_matrix(sites: SiteMap) -> Tensor:
+    """What takes vectors after the final norm to logits, but for softcap and bias; float32 [d_model, d_vocab].
+
+    Output projections and logit multipliers are in it. Raises NotApplicableError where the model has no
+    output layer, or one that is not a matrix product of its weights.
+    """
+    head = sites.model.get_output_embeddings()
+    if head is None or getattr(head, "weight", None) is None:
+        raise NotApplicableError("the model has no output layer over a vocabulary")
+    matrix: Tensor = head.weight.detach().float().T
+    projection = getattr(sites.parent, "project_out", None)
+    if projection is not None:
+        matrix = projection.weight.detach().float().T @ matrix
+    if matrix.shape[0] != sites.layers_width:
+        raise NotApplicableError("the output layer does not read the residual stream's width")
+    return matrix * _multiplier(sites, matrix)
+
+
+def through_norm(matrix: Tensor, norm: FinalNorm) -> Tensor:
+    """The output matrix as seen before the final norm, but for 1/sigma; float32 [d_model, d_vocab].
+
+    ((w - mean(w)) * gain) @ matrix = w @ (gain * matrix - its mean over rows): LayerNorm's centering is
+    moved from the direction into the matrix.
+    """
+    scaled = matrix * norm.gain.unsqueeze(1)
+    if norm.kind == "LayerNorm":
+        scaled -= scaled.mean(dim=0, keepdim=True, dtype=torch.float64).float()
+    return scaled
+
+
+def _multiplier(sites: SiteMap, matrix: Tensor) -> float:
+    """The factor between the matrix product and the logits, measured, and found in the configuration."""
+    generator = torch.Generator().manual_seed(0)
+    vector = torch.randn(matrix.shape[0], generator=generator).to(matrix.device) / matrix.norm(dim=0).mean()
+    expected = vector @ matrix
+    found = _logits_of(sites, vector) - _logits_of(sites, torch.zeros_like(vector))
+    factor = float((found @ expected) / (expected @ expected))
+    if not bool((found - factor * expected).norm() <= TOLERANCE * found.norm()):
+        raise NotApplicableError("the model's logits are no matrix product of its output layer's weights")
+    declared = min(_declared(sites.model.config.get_text_config()), key=lambda value: abs(value - factor))
+    if abs(declared - factor) > TOLERANCE * abs(factor):
+        raise NotApplicableError(f"the model scales its logits by {factor:.4g}, which nothing declares")
+    return declared
+
+
+def _declared(config: Any) -> list[float]:
+    """Factors that configurations declare (Cohere, Granite, Falcon-H1, MiniCPM), and 1."""
+    declared = [1.0]
+    for name in ("logit_scale", "lm_head_multiplier"):
+        declared += [float(getattr(config, name))] if getattr(config, name, None) else []
+    if getattr(config, "logits_scaling", None):
+        declared.append(1 / float(config.logits_scaling))
+    if getattr(config, "dim_model_base", None):
+        declared.append(float(config.dim_model_base) / float(config.hidden_size))
+    return declared
+
+
+def _logits_of(sites: SiteMap, vector: Tensor) -> Tensor:
+    """Logits when this vector leaves the final norm, any softcap undone; float32 [d_vocab]."""
+    token_ids = sites.probe_tokens()[:1, :2]
+    handle = sites.last.replace(lambda value: vector.to(value.dtype).expand_as(value))
+    try:
+        with torch.no_grad():
+            output = sites.model(
+                input_ids=token_ids, attention_mask=torch.ones_like(token_ids), use_cache=False
+            )
+    finally:
+        handle.remove()
+    logits: Tensor = output.logits[0, -1].float()
+    cap = getattr(sites.model.config.get_text_config(), "final_logit_softcapping", None)
+    return cap * torch.atanh((logits / cap).clamp(-0.999999, 0.999999)) if cap else logits
