@@ -9,7 +9,8 @@ from torch import Tensor
 
 from precompute.errors import NotApplicableError
 from precompute.models.final_norm import FinalNorm
-from precompute.models.sites import SiteMap
+from precompute.models.preflight import EMBED_SITE
+from precompute.models.sites import Site, SiteMap
 
 TOLERANCE = 0.02
 """Relative; how well the logits must follow the output layer's weights (bfloat16 included)."""
@@ -86,3 +87,18 @@ def _logits_of(sites: SiteMap, vector: Tensor) -> Tensor:
     logits: Tensor = output.logits[0, -1].float()
     cap = getattr(sites.model.config.get_text_config(), "final_logit_softcapping", None)
     return cap * torch.atanh((logits / cap).clamp(-0.999999, 0.999999)) if cap else logits
+
+
+def check_residual(sites: SiteMap, site: Site) -> None:
+    """Raise NotApplicableError where what is added at a site does not reach the residual stream as it is.
+
+    Of all sites that can be captured this can only befall the embedding: some models project, scale or
+    normalise it first. There, the difference of two embeddings must be that of the first layer's inputs.
+    """
+    if site.hook_name != EMBED_SITE:
+        return
+    first = Site("resid_pre", sites.layers[0], "input")
+    seen = sites.observe({"embed": site, "resid_pre": first}, sites.probe_tokens())
+    embed, residual = (value[0, 0] - value[1, 0] for value in (seen["embed"], seen["resid_pre"]))
+    if embed.shape != residual.shape or bool((embed - residual).norm() > TOLERANCE * residual.norm()):
+        raise NotApplicableError("the model changes its embeddings before they enter the residual stream")

@@ -1,0 +1,87 @@
+"""Step `directions`: decoder directions and the effective unembedding, so that readers need no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.errors import NotApplicableError
+from precompute.pipeline.step import Step, StepContext
+from precompute.stores.row_store import RowStore
+
+if TYPE_CHECKING:
+    from precompute.models.encoding import SAEReader
+
+
+def run(context: StepContext) -> None:
+    """Write directions.npy, unembed.npy and directions.json."""
+    from precompute.models.encoding import SAEReader
+
+    context.progress.start(2, "parts")
+    reader = SAEReader.load(context.model_type, context.operations.device)
+    _save(context, "directions", reader.sae.decoder_directions().cpu().numpy())
+    context.progress.advance()
+    s = inverse_sigma(context.row_store())
+    try:
+        unembed, norm = effective_unembedding(reader, s)
+        record = {"inverse_sigma": s, "norm": norm, "tokens": True}
+    except NotApplicableError as reason:
+        unembed = np.zeros((reader.language_model.d_model, 0), dtype=np.float32)
+        record = {"inverse_sigma": None, "norm": None, "tokens": False, "reason": str(reason)}
+    _save(context, "unembed", unembed)
+    context.write_record("directions", record)
+    context.progress.advance()
+
+
+def inverse_sigma(store: RowStore) -> float:
+    """s: mean over all rows of what the final norm makes of one unit; 1 where nothing changes it.
+
+    That is 1 / sigma of the norm, times the row's own scale where the SAE's `decode` has one.
+    """
+    sums = np.sum([np.asarray(store.array(n, "inverse_sigma")[:]) for n in range(store.n_shards)], axis=0)
+    total, n_rows = np.broadcast_to(sums, 2).tolist()
+    return float(total / n_rows) if n_rows else 1.0
+
+
+def effective_unembedding(reader: SAEReader, s: float) -> tuple[NDArray[np.float32], str | None]:
+    """s * ((w - its mean, for LayerNorm) * gain) W_U as a matrix on w, and the name of the norm.
+
+    float32 [d_model, d_vocab], after DESIGN 4.3; output projections and logit multipliers are in it,
+    softcaps are not. Raises NotApplicableError where a direction has no such effect.
+    """
+    from precompute.models.preflight import FINAL_SITE
+    from precompute.models.unembedding import check_residual, output_matrix, through_norm
+
+    sites = reader.language_model.sites
+    matrix, norm = output_matrix(sites), sites.final_norm
+    if reader.site.hook_name == FINAL_SITE:
+        # Past centering and sigma already: only the gain lies between the site and the output layer.
+        gain = 1 if norm is None else norm.gain.unsqueeze(1)
+        return _numpy(matrix * gain * s), None
+    check_residual(sites, reader.site)
+    if norm is not None:
+        matrix = through_norm(matrix, norm)
+    return _numpy(matrix * s), norm.kind if norm is not None else None
+
+
+def _numpy(matrix: Any) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = matrix.contiguous().cpu().numpy()
+    return array
+
+
+def _save(context: StepContext, name: str, array: NDArray[np.float32]) -> None:
+    np.save(context.out / f"{name}.npy", np.ascontiguousarray(array, dtype=np.float32), allow_pickle=False)
+
+
+STEP = Step(
+    name="directions",
+    version=1,
+    summary="Decoder directions and the effective unembedding, for token effects and cosines without torch.",
+    outputs=("directions.npy", "unembed.npy", "directions.json"),
+    run=run,
+    inputs=("activations",),
+    sources=("model", "sae"),
+    seconds_per_million=0.1,
+)
