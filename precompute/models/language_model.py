@@ -128,7 +128,7 @@ def _load_base(directory: Path, dtype: torch.dtype) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
     try:
         # Warnings about what the files lack become errors below, from the loading report.
         with warnings.catch_warnings():

@@ -17,7 +17,7 @@ TOLERANCE = 0.02
 
 
 def output_matrix(sites: SiteMap) -> Tensor:
-    """What takes vectors after the final norm to logits, but for softcap and bias; float32 [d_model, d_vocab].
+    """Takes vectors after the final norm to logits, but for softcap and bias; float32 [d_model, d_vocab].
 
     Output projections and logit multipliers are in it. Raises NotApplicableError where the model has no
     output layer, or one that is not a matrix product of its weights.
