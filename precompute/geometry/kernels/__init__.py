@@ -1,0 +1,1 @@
+"""Compiled kernels of neighbour graphs and maps."""
