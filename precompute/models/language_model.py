@@ -138,7 +138,6 @@ def _load_base(directory: Path, dtype: torch.dtype) -> Any:
                 dtype=dtype,
                 trust_remote_code=False,
                 use_safetensors=True,
-                attn_implementation="sdpa",
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
