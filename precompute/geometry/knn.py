@@ -74,8 +74,10 @@ def _nearest_present(
         stop = min(n, first + size)
         index, value = np.empty((stop - first, k), np.int64), np.empty((stop - first, k))
         rank_block(unit[first:stop] @ unit.T, vectors, 1 / norms, first, margin, index, value)
-        advance(stop - first)
         return Neighbors(index, value)
 
-    found = list(map_ordered(block, range(0, n, size), workers))
+    found = []
+    for part in map_ordered(block, range(0, n, size), workers):
+        found.append(part)
+        advance(len(part.index))
     return Neighbors(np.concatenate([b.index for b in found]), np.concatenate([b.cosine for b in found]))
