@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from precompute.command_line import CommandParser, run_command
 from precompute.errors import UsageError
 from precompute.features.blocks import listed_block
+from precompute.features.soundness import checked_features
 from precompute.features.totals import feature_totals
 from precompute.features.transpose import transpose
 from precompute.pipeline.executors import map_ordered
@@ -85,7 +86,7 @@ def count_row_major(store: RowStore, n_bins: int, workers: int, progress: Progre
             counts = tables.get_nowait()
         except Empty:
             counts = np.zeros((store.d_sae, n_bins), np.uint32)
-        features = np.array(store.values(number, "features"))
+        features = checked_features(store, number)
         acts = np.array(store.values(number, "acts"), dtype=np.float32)
         count_rows(features, acts, bins.low, bins.high, bins.width, counts)
         tables.put(counts)

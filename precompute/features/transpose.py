@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.command_line import CommandParser, run_command
-from precompute.errors import CorruptArtifactError
+from precompute.features.soundness import checked_features, checked_indptr
 from precompute.pipeline.executors import map_ordered
 from precompute.pipeline.progress import Progress, TerminalBar
 from precompute.pipeline.step import Step, StepContext
@@ -102,26 +102,11 @@ class _Transposition:
         """Write one shard sorted by feature; returns its number of non-zeros."""
         from precompute.features.kernels.transposition import sort_by_feature
 
-        indptr = np.array(self.source.values(number, "indptr"), dtype=np.int64)
-        features = np.array(self.source.values(number, "features"))
+        indptr = checked_indptr(self.source, number)
+        features = checked_features(self.source, number)
         bits = _bits(np.array(self.source.values(number, "acts")))
-        self._check(number, indptr, features)
         self._sorted(number).write(*sort_by_feature(indptr, features, bits, self.source.d_sae))
         return len(bits)
-
-    def _check(self, number: int, indptr: NDArray[np.int64], features: NDArray[Any]) -> None:
-        """Refuse numbers that would lead a compiled loop outside its arrays."""
-        sound = (
-            indptr[0] == 0
-            and indptr[-1] == len(features)
-            and bool(np.all(indptr[1:] >= indptr[:-1]))
-            and (not len(features) or features.max() < self.source.d_sae)
-        )
-        if not sound:
-            raise CorruptArtifactError(
-                f"shard {number} of {self.source.root} holds features or offsets out of range; "
-                "compute the activations again"
-            )
 
     def gather_block(self, number: int) -> int:
         """Write one block of features; returns its number of non-zeros."""
