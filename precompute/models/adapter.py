@@ -53,7 +53,9 @@ def merge_adapter(model: Any, adapter: str) -> Any:
             "correct `adapter`, or save it again",
         ) from None
     _check_complete(adapted, directory)
-    return adapted.merge_and_unload()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return adapted.merge_and_unload()
 
 
 def _check_complete(adapted: Any, directory: Path) -> None:

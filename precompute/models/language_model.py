@@ -129,8 +129,10 @@ def _load_base(directory: Path, dtype: torch.dtype) -> Any:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    verbosity = logging.get_verbosity()
+    # What it would print of weights that the files lack becomes an error below, from the loading report.
+    logging.set_verbosity_error()
     try:
-        # Warnings about what the files lack become errors below, from the loading report.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -138,6 +140,7 @@ def _load_base(directory: Path, dtype: torch.dtype) -> Any:
                 dtype=dtype,
                 trust_remote_code=False,
                 use_safetensors=True,
+                ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
@@ -146,6 +149,8 @@ def _load_base(directory: Path, dtype: torch.dtype) -> Any:
             "a causal language model that transformers knows, in whole safetensors files",
             "save or copy the model again",
         ) from None
+    finally:
+        logging.set_verbosity(verbosity)
     model, report = loaded
     _check_loaded(directory, report)
     return model
@@ -153,9 +158,8 @@ def _load_base(directory: Path, dtype: torch.dtype) -> Any:
 
 def _check_loaded(directory: Path, report: dict[str, Any]) -> None:
     """Refuse a model of which transformers had to invent weights."""
-    lacking = sorted(report.get("missing_keys") or []) or sorted(
-        str(key) for key in report.get("mismatched_keys") or []
-    )
+    mismatched = [key if isinstance(key, str) else key[0] for key in report.get("mismatched_keys") or []]
+    lacking = sorted({*(report.get("missing_keys") or []), *mismatched})
     if lacking:
         raise ModelError(
             f"model {directory} without usable weights for {lacking[0]} ({len(lacking)} in all)",
