@@ -66,6 +66,8 @@ class RowShard:
 ARRAYS = tuple(field.name for field in fields(RowShard))
 EXAMPLE_ROW_INDPTR = "example_row_indptr"
 """Array at the root, int64 [n_examples + 1]: where each example's rows lie among those of the store."""
+INDEX_ARRAYS = 96
+"""Tokens, positions and offsets of shards kept in memory: a few MB each at most, and every page reads them."""
 OPEN_ARRAYS = 1024
 """Arrays of shards kept open: many enough for a page's reads, few enough for the system's limits."""
 
@@ -203,6 +205,7 @@ class RowStore:
         self.info = open_layout(root, "rows")
         self._backend = backend_named(self.info.backend)
         self._open = lru_cache(OPEN_ARRAYS)(self._open_array)
+        self._index = lru_cache(INDEX_ARRAYS)(self.values)
 
     @property
     def d_sae(self) -> int:
@@ -268,8 +271,8 @@ class RowStore:
         """Token ids of one example, special tokens included; int32 [n_tokens]."""
         number = self._shard_of_example(example)
         local = example - int(self.example_offsets[number])
-        start, end = (int(v) for v in np.asarray(self.array(number, "example_indptr")[local : local + 2]))
-        return np.asarray(self.array(number, "token_ids")[start:end], dtype=np.int32)
+        start, end = self._index(number, "example_indptr")[local : local + 2]
+        return np.array(self._index(number, "token_ids")[start:end])
 
     def example_rows(self, example: int) -> range:
         """The rows of one example, numbered over the whole store."""
@@ -281,13 +284,13 @@ class RowStore:
         """The position of each of an example's rows; int32 [n_rows of the example]."""
         number, rows = self._shard_of_example(example), self.example_rows(example)
         offset = int(self.row_offsets[number])
-        return np.asarray(self.array(number, "position")[rows.start - offset : rows.stop - offset])
+        return np.array(self._index(number, "position")[rows.start - offset : rows.stop - offset])
 
     def row(self, row: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Features and activations of one row's non-zeros."""
         number = self._shard_of_row(row)
         local = row - int(self.row_offsets[number])
-        start, end = (int(v) for v in np.asarray(self.array(number, "indptr")[local : local + 2]))
+        start, end = (int(v) for v in self._index(number, "indptr")[local : local + 2])
         features, acts = self.array(number, "features"), self.array(number, "acts")
         return np.asarray(features[start:end]), np.asarray(acts[start:end])
 
@@ -299,7 +302,7 @@ class RowStore:
         for number in np.unique(shard_of):
             mask = shard_of == number
             local = rows[mask] - self.row_offsets[number]
-            position[mask] = self.values(int(number), "position")[local]
+            position[mask] = self._index(int(number), "position")[local]
         example = np.searchsorted(self.example_row_indptr, rows, side="right") - 1
         return RowLocations(example.astype(np.int64), position)
 
@@ -322,7 +325,7 @@ class RowStore:
             return acts
         number = self._shard_of_example(example)
         offset, positions = int(self.row_offsets[number]), self.example_positions(example)
-        indptr = np.asarray(self.array(number, "indptr")[rows.start - offset : rows.stop - offset + 1])
+        indptr = self._index(number, "indptr")[rows.start - offset : rows.stop - offset + 1]
         features = np.asarray(self.array(number, "features")[int(indptr[0]) : int(indptr[-1])])
         values = np.asarray(self.array(number, "acts")[int(indptr[0]) : int(indptr[-1])])
         acts[positions] = 0
