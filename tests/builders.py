@@ -25,7 +25,8 @@ from precompute.stores.feature_store import (
     row_dtype,
 )
 from precompute.stores.layout import EXAMPLES_PER_SHARD, feature_dtype
-from precompute.stores.row_store import RowShard, RowStore, RowStoreWriter, feature_statistics
+from precompute.stores.row_shard import RowShard, feature_statistics
+from precompute.stores.row_store import RowStore, RowStoreWriter
 
 BOS = 0
 """Token id of the one special token."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from precompute.errors import UsageError
 from precompute.pipeline.step import Step, StepContext
 from precompute.stores.layout import EXAMPLES_PER_SHARD, feature_dtype
-from precompute.stores.row_store import RowShard, RowStoreWriter, feature_statistics
+from precompute.stores.row_shard import RowShard, feature_statistics
+from precompute.stores.row_store import RowStoreWriter
 
 if TYPE_CHECKING:
     from precompute.models.encoding import EncodedRows, SAEReader

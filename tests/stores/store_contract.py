@@ -14,7 +14,8 @@ from precompute.pipeline.progress import Silent
 from precompute.stores.arrays import BACKENDS
 from precompute.stores.convert import convert
 from precompute.stores.feature_store import FeatureStore
-from precompute.stores.row_store import ARRAYS, RowStore, RowStoreWriter
+from precompute.stores.row_shard import ARRAYS
+from precompute.stores.row_store import RowStore, RowStoreWriter
 from tests.builders import dense_matrix, naive_feature_store, random_corpus, random_row_store
 
 ELEMENTS = st.sampled_from(["uint16", "uint32", "int32", "int64", "float16", "float32", "float64"])
