@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +26,9 @@ def run(context: StepContext) -> None:
     context.progress.advance()
     s = inverse_sigma(context.row_store())
     try:
-        unembed, norm = effective_unembedding(reader, s)
-        record = {"inverse_sigma": s, "norm": norm, "tokens": True}
+        effective = effective_unembedding(reader, s)
+        unembed = effective.matrix
+        record = {"inverse_sigma": s, "norm": effective.norm, "tokens": True}
     except NotApplicableError as reason:
         unembed = np.zeros((reader.language_model.d_model, 0), dtype=np.float32)
         record = {"inverse_sigma": None, "norm": None, "tokens": False, "reason": str(reason)}
@@ -45,11 +47,21 @@ def inverse_sigma(store: RowStore) -> float:
     return float(total / n_rows) if n_rows else 1.0
 
 
-def effective_unembedding(reader: SAEReader, s: float) -> tuple[NDArray[np.float32], str | None]:
-    """s * ((w - its mean, for LayerNorm) * gain) W_U as a matrix on w, and the name of the norm.
+@dataclass(frozen=True)
+class EffectiveUnembedding:
+    """What takes a decoder direction to its direct effect on the logits."""
 
-    float32 [d_model, d_vocab], after DESIGN 4.3; output projections and logit multipliers are in it,
-    softcaps are not. Raises NotApplicableError where a direction has no such effect.
+    matrix: NDArray[np.float32]
+    """[d_model, d_vocab], in logits per unit of activation."""
+    norm: str | None
+    """The kind of the norm on the way; None where there is none."""
+
+
+def effective_unembedding(reader: SAEReader, s: float) -> EffectiveUnembedding:
+    """s * ((w - its mean, for LayerNorm) * gain) W_U as a matrix on w, after DESIGN 4.3.
+
+    Output projections and logit multipliers are in it, softcaps are not. Raises NotApplicableError where a
+    direction has no such effect.
     """
     from precompute.models.preflight import FINAL_SITE
     from precompute.models.unembedding import check_residual, output_matrix, through_norm
@@ -59,11 +71,11 @@ def effective_unembedding(reader: SAEReader, s: float) -> tuple[NDArray[np.float
     if reader.site.hook_name == FINAL_SITE:
         # Past centering and sigma already: only the gain lies between the site and the output layer.
         gain = 1 if norm is None else norm.gain.unsqueeze(1)
-        return _numpy(matrix * gain * s), None
+        return EffectiveUnembedding(_numpy(matrix * gain * s), None)
     check_residual(sites, reader.site)
     if norm is not None:
         matrix = through_norm(matrix, norm)
-    return _numpy(matrix * s), norm.kind if norm is not None else None
+    return EffectiveUnembedding(_numpy(matrix * s), norm.kind if norm is not None else None)
 
 
 def _numpy(matrix: Any) -> NDArray[np.float32]:

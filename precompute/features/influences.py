@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from precompute.command_line import CommandParser, run_command
+from precompute.errors import UsageError
 from precompute.features.effects import EffectTile, context_tiles
 from precompute.features.rankings import DIRECTIONS, ranking_table
 from precompute.pipeline.step import Step, StepContext
+from precompute.settings import Settings
 
 
 def run(context: StepContext) -> None:
@@ -54,3 +59,42 @@ STEP = Step(
     run=run,
     seconds_per_million=0.5,
 )
+
+
+def main(argv: list[str]) -> int:
+    """Write the influences of an SAE on a model, outside any model type."""
+    from precompute.features.standalone import influences_of
+
+    parser = CommandParser(prog="python -m precompute.features.influences", description=STEP.summary)
+    parser.add_argument("--model", required=True, help="directory or hub id of a causal language model")
+    parser.add_argument("--sae", required=True, help="directory or hub id of its SAE")
+    parser.add_argument("--adapter", help="directory or hub id of a LoRA adapter")
+    parser.add_argument("--hook-name", help="capture site; the SAE's own if not given")
+    parser.add_argument(
+        "--top-k", type=int, default=Settings.model_validate({}).top_k, help="tokens each way of a feature"
+    )
+    scale = parser.add_mutually_exclusive_group()
+    scale.add_argument(
+        "--inverse-sigma",
+        type=float,
+        help="mean of 1/sigma of the final norm; 1 if not given, which scales all alike",
+    )
+    scale.add_argument(
+        "--data-dir", type=Path, help="a precomputed_… directory or store to take that mean from"
+    )
+    parser.add_argument("--output-path", type=Path, required=True, help="the Parquet file to write")
+    arguments = parser.parse_args(argv)
+    if arguments.top_k < 1:
+        raise UsageError(f"--top-k {arguments.top_k}", "at least 1", "give another number")
+    if not arguments.output_path.absolute().parent.is_dir():
+        raise UsageError(
+            f"no directory {arguments.output_path.parent}", "an existing one", "correct --output-path"
+        )
+    table = influences_of(arguments)
+    table.write_parquet(arguments.output_path, compression="zstd")
+    print(f"{arguments.output_path}: {table['feature'].n_unique():,} features")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
