@@ -1,0 +1,83 @@
+"""The command line: compute what is missing, then serve the dashboard (`./run_dashboard.sh`)."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import subprocess
+import sys
+import threading
+
+import waitress
+
+from dashboard.app import create_app
+from dashboard.security import LONGEST_BODY, Guard
+from dashboard.settings import DashboardSettings, read_settings
+from precompute.command_line import INTERRUPTED, run_command
+from precompute.errors import UsageError
+
+USAGE = UsageError.exit_code
+
+
+def main(argv: list[str]) -> int:
+    """Serve until stopped; returns the exit code."""
+    settings = read_settings(argv)
+    app = create_app(settings)
+    listener = listen(settings.host, settings.port)
+    if settings.precompute and (code := precompute(settings)) in (USAGE, INTERRUPTED):
+        return code
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # Waitress warns whenever a page's parallel requests wait for a thread for a moment.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    threading.Thread(target=app.server.config["QUERIES"].warm_up, name="warm-up", daemon=True).start()
+    guard = Guard(app.server, settings.allowed_hosts, settings.auth)
+    server = waitress.create_server(
+        guard, sockets=[listener], threads=8, ident="lightwell", max_request_body_size=LONGEST_BODY
+    )
+    print(f"{settings.model_type}: {address_of(settings.host, listener)}  (Ctrl-C stops)", flush=True)
+    server.run()
+    return 0
+
+
+def precompute(settings: DashboardSettings) -> int:
+    """Bring the model type up to date in a process of its own, which may import what the server must not."""
+    command = [sys.executable, "-m", "precompute.unified", "--model-type", settings.model_type]
+    options = {
+        "--data-dir": settings.data_dir,
+        "--config": settings.config,
+        "--workers": settings.workers,
+    }
+    for name, value in options.items():
+        command += [] if value is None else [name, str(value)]
+    code = subprocess.run(command, check=False).returncode
+    if code not in (0, USAGE, INTERRUPTED):
+        print("lightwell: not everything could be computed; the pages say what is missing", file=sys.stderr)
+    return code
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything slow begins; raises UsageError where it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise UsageError(
+            f"{host}:{port} cannot be listened on ({error.strerror or error})",
+            "a free port of this machine",
+            "choose another with --port, or stop the server that has it",
+        ) from None
+    return listener
+
+
+def address_of(host: str, listener: socket.socket) -> str:
+    """What to open in a browser."""
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listener.getsockname()[1]}/"
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

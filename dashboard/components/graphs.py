@@ -1,0 +1,18 @@
+"""Graphs: a figure in its place, with a sentence for those who do not see it."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+from dash import dcc, html
+
+from dashboard.components.browser import spoken
+from dashboard.figures import CONFIG
+
+
+def graph(name: str, figure: go.Figure, summary: str) -> html.Div:
+    """A figure of fixed height, so that nothing moves when it is drawn."""
+    height = figure.layout.height
+    drawn = dcc.Graph(
+        id=name, figure=figure, config=CONFIG, style={"height": f"{height}px"}, className="graph"
+    )
+    return html.Div([drawn], role="img", className="graph-frame", **spoken(summary))

@@ -1,0 +1,97 @@
+"""Panels: titled parts of a page, and the sentence in place of one that cannot be filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import html
+
+from dashboard.components.browser import spoken
+from dashboard.queries import Queries
+from precompute.errors import LightwellError, NotApplicableError
+
+Content = Any
+"""A Dash component, a text, or a list of them."""
+FILLED = ("fresh", "stale")
+
+
+def panel(
+    title: str,
+    content: Content,
+    *,
+    explanation: str = "",
+    controls: Content = None,
+    anchor: str | None = None,
+) -> dmc.Paper:
+    """A titled part of a page; the explanation is shown on demand."""
+    heading = dmc.Group(
+        [html.H2(title, className="panel-title"), *([explained(explanation)] if explanation else [])], gap=6
+    )
+    head = dmc.Group(
+        [heading] if controls is None else [heading, controls], justify="space-between", gap="xs"
+    )
+    named = {"id": anchor} if anchor else {}
+    return dmc.Paper(
+        [head, html.Div(content, className="panel-body")], className="panel", withBorder=True, **named
+    )
+
+
+def explained(text: str) -> dmc.Tooltip:
+    """A small sign that explains on hover and on keyboard focus."""
+    sign = html.Span("?", className="explain", tabIndex=0, role="note", **spoken(text))
+    return dmc.Tooltip(
+        sign,
+        label=text,
+        multiline=True,
+        w=320,
+        withArrow=True,
+        events={"hover": True, "focus": True, "touch": True},
+    )
+
+
+def filled(queries: Queries, step: str, build: Callable[[], Content]) -> Content:
+    """What `build` makes, or the sentence that says why it cannot and what to do."""
+    try:
+        return build()
+    except LightwellError as error:
+        return absent(queries, step, error)
+
+
+def absent(queries: Queries, step: str, error: LightwellError) -> html.Div:
+    """Why a panel is empty, and the command that fills it."""
+    status = queries.absence(error, step)
+    message = str(error).split("; run:")[0]
+    if isinstance(error, NotApplicableError) or (status is not None and status.state == "not applicable"):
+        reason = status.reason if status is not None else message
+        return empty(f"{step} has no meaning for {queries.model_type.name}: {reason}.")
+    if status is not None and status.state == "running":
+        return empty(f"{step} is being computed now. Open the page again when it is done.")
+    return empty(f"{message}.", command_of(str(error)) or command_for(queries, step))
+
+
+def command_of(message: str) -> str | None:
+    """The command that an error names."""
+    _, found, command = message.partition("run: ")
+    return command if found else None
+
+
+def command_for(queries: Queries, step: str) -> str:
+    """The command that computes a step."""
+    return f"python -m precompute.unified --model-type {queries.model_type.name} --only {step}"
+
+
+def empty(sentence: str, command: str | None = None) -> html.Div:
+    """A sentence in place of content, and a command to copy."""
+    sentence = sentence[:1].upper() + sentence[1:]
+    parts: list[Content] = [html.P(sentence.replace("..", "."), className="empty-sentence")]
+    if command:
+        parts.append(html.Div(["Run ", html.Code(command)], className="empty-command"))
+    return html.Div(parts, className="empty", role="status")
+
+
+def message_page(title: str, sentence: str, command: str | None = None) -> html.Div:
+    """A whole page that only says something, and leads back."""
+    link = html.Div([html.A("Overview", href="/"), " · ", html.A("Features", href="/features")])
+    return html.Div([html.H1(title), empty(sentence, command), link], className="message-page")

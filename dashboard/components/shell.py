@@ -1,0 +1,96 @@
+"""What surrounds every page: the header, navigation, light and dark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import dcc, html
+
+from dashboard.components.browser import spoken
+from dashboard.pages import PAGES
+
+DARK = [
+    "#e4e8ee",
+    "#c3cad4",
+    "#9aa5b4",
+    "#717c8b",
+    "#4a5360",
+    "#323943",
+    "#262b33",
+    "#1b1f25",
+    "#171a20",
+    "#14171c",
+]
+"""Greys of the dark scheme, from text to ground, as Mantine numbers them."""
+THEME = {
+    "colors": {"dark": DARK},
+    "primaryColor": "indigo",
+    "defaultRadius": "md",
+    "fontFamily": "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif",
+    "fontFamilyMonospace": "ui-monospace, 'SF Mono', 'Cascadia Mono', 'DejaVu Sans Mono', Menlo, monospace",
+    "respectReducedMotion": True,
+}
+
+
+def shell(model_type: str) -> dmc.MantineProvider:
+    """The frame in which pages appear."""
+    return dmc.MantineProvider(
+        [
+            dcc.Location(id="url", refresh="callback-nav"),
+            dcc.Store(id="page-title"),
+            html.A("Skip to content", href="#page", className="skip"),
+            header(model_type),
+            html.Div(id="notice"),
+            html.Main(id="page", className="page"),
+        ],
+        theme=THEME,
+        defaultColorScheme="auto",
+    )
+
+
+def header(model_type: str) -> html.Header:
+    """Brand, pages, a jump to a feature, the model type, and the switch of the colour scheme."""
+    return html.Header(
+        [
+            dcc.Link([html.Span(className="brand-mark"), "Lightwell"], href="/", className="brand"),
+            html.Nav(id="navigation", className="navigation", **spoken("Pages")),
+            html.Div(className="grow"),
+            jump(),
+            html.Span(model_type, className="model-type", title="Model type that is served"),
+            dmc.ColorSchemeToggle(
+                lightIcon=html.Span(className="icon-sun"),
+                darkIcon=html.Span(className="icon-moon"),
+                variant="subtle",
+                color="gray",
+                size="md",
+                **spoken("Switch between light and dark"),
+            ),
+        ],
+        className="header",
+    )
+
+
+def jump() -> html.Div:
+    """A field that opens a feature by its number."""
+    return html.Div(
+        dcc.Input(
+            id="jump",
+            type="text",
+            inputMode="numeric",
+            placeholder="Go to feature…  /",
+            maxLength=9,
+            autoComplete="off",
+            className="jump-input",
+        ),
+        className="jump",
+        title="Type a feature's number and press Enter; / brings you here",
+    )
+
+
+def navigation(path: str) -> list[Any]:
+    """Links to the pages that have one, the present one marked."""
+    listed = [page for page in PAGES if page.in_navigation]
+    return [
+        dcc.Link(page.title, href=page.path, className="here" if page.path == path else "") for page in listed
+    ]

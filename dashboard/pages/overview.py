@@ -1,0 +1,254 @@
+"""The overview: what is served, how good the SAE is, how often features fire, what is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from dash import Dash, dcc, html
+
+from dashboard import figures, formats
+from dashboard.address import Address
+from dashboard.components.facts import Fact, listed, tiles
+from dashboard.components.graphs import graph
+from dashboard.components.panels import empty, filled, panel
+from dashboard.pages.page import Page
+from dashboard.queries import Queries
+from precompute.pipeline.plan import StepStatus
+
+UP_TO_DATE = ("fresh", "not applicable")
+DEAD_LINK = "/features?n_nonzero=equals:0"
+QUALITY_NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "l0": ("L0", "features active on a row, on average"),
+        "fvu": ("FVU", "fraction of variance unexplained: Σ‖x−x̂‖² / Σ‖x−x̄‖²"),
+        "cosine": ("Cosine", "between an activation and its reconstruction, on average"),
+        "ce_model": ("CE of the model", "nats per token"),
+        "ce_sae": ("CE with the SAE", "nats per token, activations replaced by their reconstruction"),
+        "ce_zero": ("CE, zero ablation", "nats per token, activations replaced by zero"),
+        "ce_mean": ("CE, mean ablation", "nats per token, activations replaced by their mean"),
+        "ce_recovered": ("CE recovered", "(CE_zero − CE_SAE) / (CE_zero − CE_model)"),
+        "recovered": ("CE recovered", "(CE_zero − CE_SAE) / (CE_zero − CE_model)"),
+        "delta_ce": ("ΔCE", "nats per token that the SAE costs the model"),
+        "dead_share": ("Dead features", "share with no activation in the evaluated rows"),
+        "frac_dead": ("Dead features", "share with no activation in the evaluated rows"),
+        "dense_share": ("Dense features", "share that fires on more than a tenth of the evaluated rows"),
+        "frac_dense": ("Dense features", "share that fires on more than a tenth of the evaluated rows"),
+        "n_rows": ("Evaluated rows", "token positions of held-out texts"),
+        "n_texts": ("Evaluated texts", "held out from the corpus"),
+    }
+)
+"""Keys of `sae_quality.json` as people read them."""
+SHARES = ("ce_recovered", "recovered", "dead_share", "dense_share", "frac_dead", "frac_dense", "fvu")
+
+
+def layout(queries: Queries, _asked: Address) -> html.Div:
+    """The whole page."""
+    statuses = queries.statuses()
+    return html.Div(
+        [
+            heading(queries),
+            html.Div(
+                [
+                    html.Div([subject_panel(queries), quality_panel(queries)], className="column"),
+                    html.Div([frequency_panel(queries), steps_panel(queries, statuses)], className="column"),
+                ],
+                className="overview-columns",
+            ),
+        ]
+    )
+
+
+def heading(queries: Queries) -> html.Div:
+    """Name and size at a glance."""
+    sizes = filled(queries, "activations", lambda: tiles(size_facts(queries)))
+    return html.Div([html.H1(queries.model_type.name), sizes], className="page-head")
+
+
+def size_facts(queries: Queries) -> list[Fact]:
+    """How much there is of everything."""
+    store, corpus = queries.store(), queries.corpus()
+    return [
+        Fact("Features", formats.count(store.d_sae), "latents", "d_sae: width of the SAE"),
+        Fact(
+            "Activations", formats.count(store.d_in), "numbers per row", "d_in: width of what the SAE reads"
+        ),
+        Fact("Texts", formats.count(corpus.n_texts), "in the corpus"),
+        Fact("Examples", formats.count(corpus.n_examples), f"of at most {corpus.n_ctx} tokens"),
+        Fact("Rows", formats.count(store.n_rows), "token positions", "Special positions are no rows"),
+        Fact(
+            "Non-zeros",
+            formats.count(store.n_nonzero),
+            f"{formats.decimal(store.n_nonzero / max(store.n_rows, 1))} per row",
+            "Activations that are not zero; per row: L0 on this corpus",
+        ),
+    ]
+
+
+def subject_panel(queries: Queries) -> Any:
+    """Model, SAE and corpus by name."""
+    chosen = queries.model_type
+    facts = [
+        Fact(
+            "Model",
+            _place(chosen.model),
+            f"{chosen.dtype}" + (f", revision {chosen.revision}" if chosen.revision else ""),
+            chosen.model,
+        ),
+        *([Fact("Adapter", _place(chosen.adapter), "LoRA", chosen.adapter)] if chosen.adapter else []),
+        Fact("SAE", _place(chosen.sae), "", chosen.sae),
+        Fact(
+            "Capture site",
+            queries.hook_name() or formats.ABSENT,
+            "",
+            "TransformerLens name of where activations are read",
+        ),
+        Fact("Storage", chosen.storage, f"activations as {chosen.acts_dtype}"),
+        Fact("Data directory", html.Span(str(queries.artifacts.directory), className="path")),
+    ]
+    corpus = filled(queries, "corpus", lambda: listed(corpus_facts(queries)))
+    return panel("Subject", [listed(facts), html.H3("Corpus", className="sub"), corpus], anchor="subject")
+
+
+def corpus_facts(queries: Queries) -> list[Fact]:
+    """Where the texts come from, and how they are cut."""
+    corpus = queries.corpus()
+    return [
+        Fact("Source", corpus.source),
+        Fact("Tokens", formats.count(corpus.n_tokens), "special ones included"),
+        Fact(
+            "Context",
+            f"{corpus.n_ctx}",
+            "tokens in an example" + (", BOS first" if corpus.prepend_bos else ""),
+        ),
+        Fact("Metadata", ", ".join(corpus.metadata_columns) or "none"),
+        Fact(
+            "Held-out texts",
+            "yes" if corpus.held_out else "no",
+            "for the SAE's quality" if corpus.held_out else "",
+        ),
+    ]
+
+
+def quality_panel(queries: Queries) -> Any:
+    """What the SAE keeps of the model."""
+    content = filled(queries, "sae_quality", lambda: listed(quality_facts(queries.quality())))
+    return panel(
+        "SAE quality",
+        content,
+        explanation="Measured on held-out texts; special positions are left as they are.",
+        anchor="quality",
+    )
+
+
+def quality_facts(record: Mapping[str, Any]) -> list[Fact]:
+    """The measures that are there, known ones by their names."""
+    known = [key for key in QUALITY_NAMES if key in record]
+    others = [
+        key for key in record if key not in QUALITY_NAMES and isinstance(record[key], int | float | str)
+    ]
+    return [_quality_fact(key, record[key]) for key in [*known, *others]]
+
+
+def _quality_fact(key: str, value: Any) -> Fact:
+    name, detail = QUALITY_NAMES.get(key, (key.replace("_", " "), ""))
+    if isinstance(value, bool | str):
+        return Fact(name, str(value), detail)
+    if isinstance(value, int) or value is None:
+        return Fact(name, formats.count(value), detail)
+    return Fact(name, formats.share(value) if key in SHARES else formats.decimal(value, 4), detail)
+
+
+def frequency_panel(queries: Queries) -> Any:
+    """How often features fire, with links to the ends of the distribution."""
+    return panel(
+        "How often features fire",
+        filled(queries, "feature_stats", lambda: frequency_content(queries)),
+        explanation="Each feature counts once, by the share of all rows on which its activation is not zero.",
+        anchor="frequencies",
+    )
+
+
+def frequency_content(queries: Queries) -> list[Any]:
+    """The figure, and the features that it leaves out or marks."""
+    found = queries.frequencies()
+    n_dead = found.histogram.n_zero
+    dense = formats.share(found.dense_share)
+    dense_link = f"/features?sort=frac_active:desc&frac_active=greaterThan:{found.dense_share:g}"
+    ends = html.P(
+        [
+            dcc.Link(
+                f"{formats.plural(n_dead, 'feature')} never fire{'s' if n_dead == 1 else ''}",
+                href=DEAD_LINK,
+                id="dead-link",
+            ),
+            f" on this corpus ({formats.share(n_dead / max(found.n_features, 1))}; not in the figure). ",
+            dcc.Link(f"{formats.plural(found.n_dense, 'feature')}", href=dense_link, id="dense-link"),
+            f" fire{'s' if found.n_dense == 1 else ''} on more than {dense} of all rows (dense, in pink).",
+        ],
+        className="caption",
+    )
+    if n_dead == found.n_features:
+        return [empty("No feature fires on this corpus"), ends]
+    figure = figures.frequency_distribution(found)
+    return [graph("frequency-figure", figure, figures.summary(found.histogram, "features")), ends]
+
+
+def steps_panel(queries: Queries, statuses: tuple[StepStatus, ...]) -> Any:
+    """What is computed, what is stale, and how large it is."""
+    waiting = [status for status in statuses if status.state not in UP_TO_DATE]
+    total = formats.size(sum(status.n_bytes for status in statuses))
+    command = f"python -m precompute.unified --model-type {queries.model_type.name}"
+    note = (
+        empty(f"{formats.plural(len(waiting), 'step')} of {len(statuses)} not up to date", command)
+        if waiting
+        else html.P(f"All {len(statuses)} steps are up to date; {total} on disk.", className="caption")
+    )
+    return panel("Computed", [note, steps_table(statuses)], anchor="steps")
+
+
+def steps_table(statuses: tuple[StepStatus, ...]) -> html.Div:
+    """One line a step."""
+    head = html.Tr(
+        [
+            html.Th(name, scope="col", className="num" if name in ("Size", "Time") else "")
+            for name in ("Step", "State", "Size", "Time", "Fingerprint", "What it holds")
+        ]
+    )
+    table = html.Table(
+        [html.Thead(head), html.Tbody([_step_row(s) for s in statuses])], className="plain-table steps"
+    )
+    return html.Div(table, className="table-wide", tabIndex=0)
+
+
+def _step_row(status: StepStatus) -> html.Tr:
+    state = html.Span(status.state, className=f"state {status.state.replace(' ', '-')}")
+    why = html.Div(status.reason, className="reason") if status.reason else None
+    return html.Tr(
+        [
+            html.Th(status.step, scope="row", className="mono"),
+            html.Td(state),
+            html.Td(formats.size(status.n_bytes) if status.n_bytes else formats.ABSENT, className="num"),
+            html.Td(formats.duration(status.seconds), className="num"),
+            html.Td(
+                (status.fingerprint or formats.ABSENT)[:10], className="mono dim", title=status.fingerprint
+            ),
+            html.Td([status.summary, why], className="wrap"),
+        ],
+        id=f"step-{status.step}",
+    )
+
+
+def _place(path: str) -> html.Span:
+    """The end of a path, which is what tells it from others; the whole is in the tooltip."""
+    parts = Path(path).parts
+    return html.Span("/".join(parts[-2:]) if Path(path).is_absolute() else path, className="path", title=path)
+
+
+def register(_app: Dash, _queries: Queries) -> None:
+    """The overview has nothing to press."""
+
+
+PAGE = Page("/", "Overview", "What is served, how good it is, and what is computed.", layout, register)

@@ -1,0 +1,277 @@
+"""Every question that the pages ask of the artifacts; answers are remembered by fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from dashboard import grid
+from dashboard.address import feature_number
+from dashboard.bands import band, band_order
+from dashboard.feature_table import build, visible_labels
+from dashboard.records import (
+    Band,
+    CorpusSummary,
+    Effect,
+    FeatureStatistics,
+    FrequencyDistribution,
+    Histogram,
+    RowPage,
+    ShownExample,
+    StoreSummary,
+    TokenEffects,
+)
+from dashboard.row_index import RowIndex, row_index
+from dashboard.tables import Tables, optional
+from precompute.config import ModelType
+from precompute.errors import (
+    ArtifactMissingError,
+    CorruptArtifactError,
+    LightwellError,
+    NotApplicableError,
+)
+from precompute.pipeline.plan import StepStatus
+from precompute.reading import Artifacts
+from precompute.stores.feature_store import FeatureActivations
+
+DENSE_SHARE = 0.1
+"""A feature that fires on more than this share of rows counts as dense."""
+CORPUS_COLUMNS = ("text_index", "text_id", "text", "n_tokens", "duplicate_of")
+"""Columns of the corpus that are not a text's metadata."""
+TABLE_STEPS = ("feature_stats", "influences", "tfidf", "logit_stats", "feature_map", "corpus")
+"""Steps whose artifacts the feature table joins."""
+
+
+class Queries:
+    """The questions, asked of one model type. Raises ArtifactMissingError, NotApplicableError or
+    CorruptArtifactError where an answer's artifact is not there, and AddressError for an unknown feature."""
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self.artifacts = artifacts
+        self.tables = Tables(artifacts)
+
+    @property
+    def model_type(self) -> ModelType:
+        """The model type that is served."""
+        return self.artifacts.model_type
+
+    def statuses(self) -> tuple[StepStatus, ...]:
+        """The state of every step, looked up now."""
+        return self.artifacts.status()
+
+    def warm_up(self) -> None:
+        """Read the large tables before the first visitor waits for them; what is absent is passed over."""
+        questions: tuple[Callable[[], Any], ...] = (
+            self.feature_table,
+            self.row_index,
+            self.vocabulary,
+            self.example_counts,
+            self.corpus_texts,
+        )
+        for question in questions:
+            optional(question)
+
+    # The SAE as a whole.
+
+    def store(self) -> StoreSummary:
+        """Size of the activation store."""
+        info = self.tables.reading("activations", lambda: self.artifacts.row_store().info)
+        return StoreSummary(info.n_rows, info.n_nonzero, info.d_in, info.d_sae, info.backend, info.acts_dtype)
+
+    def d_sae(self) -> int:
+        """Number of features of the SAE."""
+        return self.store().d_sae
+
+    def hook_name(self) -> str | None:
+        """Where activations are read: as configured, or as the published activations say."""
+        if self.model_type.hook_name:
+            return self.model_type.hook_name
+        try:
+            manifest = self.artifacts.subject.shelf.manifest("activations")
+        except (LightwellError, OSError):
+            return None
+        return dict(manifest.sources.get("sae", {})).get("hook_name") if manifest else None
+
+    def corpus(self) -> CorpusSummary:
+        """Size and origin of the corpus."""
+        return self.tables.derived("corpus", "corpus", self._corpus)
+
+    def _corpus(self) -> CorpusSummary:
+        record, chosen = self.artifacts.record("corpus"), self.model_type.corpus
+        names = self.artifacts.scan("corpus").collect_schema().names()
+        return CorpusSummary(
+            source="documentation on this machine" if chosen.builtin else str(chosen.path),
+            **{key: record[key] for key in ("n_texts", "n_examples", "n_tokens", "n_ctx")},
+            held_out=bool(record["held_out"]),
+            prepend_bos=bool(record["prepend_bos"]),
+            metadata_columns=tuple(name for name in names if name not in CORPUS_COLUMNS),
+        )
+
+    def quality(self) -> dict[str, Any]:
+        """The record of `sae_quality.json`."""
+        return self.tables.reading("sae_quality", lambda: self.artifacts.record("sae_quality"))
+
+    def frequencies(self) -> FrequencyDistribution:
+        """How often features fire, over all that are computed."""
+        shares = self.tables.table("feature_stats", "feature_stats")["frac_active"].to_numpy()
+        firing = np.log10(shares[shares > 0])
+        lowest = np.floor(firing.min() * 2) / 2 if len(firing) else -1.0
+        edges = np.linspace(lowest, 0, max(1, round(-lowest * 10)) + 1)
+        return FrequencyDistribution(
+            Histogram(edges, np.histogram(firing, edges)[0], int((shares == 0).sum())),
+            n_features=len(shares),
+            n_dense=int((shares > DENSE_SHARE).sum()),
+            dense_share=DENSE_SHARE,
+        )
+
+    # The table of features.
+
+    def feature_table(self) -> pl.DataFrame:
+        """One row a feature, with the columns of `columns.py` whose artifacts exist."""
+        version = tuple(self.tables.fingerprint(step) for step in TABLE_STEPS)
+        return self.tables.memo.get("feature_table", version, self._build_table)
+
+    def _build_table(self) -> pl.DataFrame:
+        statistics = self.tables.table("feature_stats", "feature_stats")
+
+        def read(name: str) -> pl.DataFrame | None:
+            return optional(lambda: self.tables.table(name, name))
+
+        return build(statistics, read, lambda: visible_labels(self.vocabulary()))
+
+    def feature_rows(self, view: grid.View, rows: range) -> RowPage:
+        """Some rows of the table as a view orders them."""
+        table = self.feature_table()
+        found = self.tables.memo.get(("view", view), id(table), lambda: grid.apply(table, view))
+        shown = found.drop("searchable", strict=False)[rows.start : rows.stop]
+        return RowPage(shown.to_dicts(), found.height)
+
+    # One feature.
+
+    def known_feature(self, value: object) -> int:
+        """A feature's number; raises AddressError for one that the SAE does not have."""
+        return feature_number(value, self.d_sae())
+
+    def rows_of(self, step: str, feature: int) -> pl.DataFrame:
+        """One feature's rows of the table of that step; empty where it has none."""
+        return self.tables.rows_of(step, step, feature)
+
+    def statistics(self, feature: int) -> FeatureStatistics:
+        """A feature's statistics."""
+        table = self.tables.some_rows_of("feature_stats", "feature_stats", feature)
+        logit = optional(lambda: self.rows_of("logit_stats", feature))
+        place = optional(lambda: self.rows_of("feature_map", feature))
+        at = place.row(0, named=True) if place is not None and place.height else {}
+        named = ("mean", "std", "skewness", "kurtosis")
+        return FeatureStatistics(
+            feature=feature,
+            d_sae=self.d_sae(),
+            stats=table.row(0, named=True),
+            logit=logit.select(named).row(0, named=True) if logit is not None and logit.height else {},
+            cluster=at.get("cluster"),
+            cluster_label=at.get("label"),
+        )
+
+    def histogram(self, feature: int) -> Histogram:
+        """The histogram of a feature's activations."""
+        row = self.tables.some_rows_of("histograms", "histograms", feature).row(0, named=True)
+        return _histogram(row, row["n_zero"])
+
+    def logit_histogram(self, feature: int) -> Histogram:
+        """The histogram of a feature's logit effects over the vocabulary."""
+        row = self.tables.some_rows_of("logit_stats", "logit_stats", feature).row(0, named=True)
+        return _histogram(row, 0)
+
+    def effects(self, feature: int) -> TokenEffects:
+        """The tokens that a feature promotes and suppresses, strongest first."""
+        table = self.tables.some_rows_of("influences", "influences", feature).sort("rank")
+        chosen = table.select("direction", "token_id", "token", "influence").iter_rows()
+        ways: dict[str, list[Effect]] = {"promotes": [], "suppresses": []}
+        for direction, *effect in chosen:
+            ways[direction].append(Effect(*effect))
+        return TokenEffects(tuple(ways["promotes"]), tuple(ways["suppresses"]))
+
+    # Examples.
+
+    def example_counts(self) -> pl.DataFrame:
+        """feature, band, n: how many examples each feature has in each band."""
+        table = self.tables.table("examples", "examples")
+        return self.tables.derived(
+            "example counts",
+            "examples",
+            lambda: table.group_by("feature", "band").agg(n=pl.len()).sort("feature"),
+        )
+
+    def bands(self, feature: int) -> tuple[Band, ...]:
+        """The bands of examples that are computed, strongest first, also where this feature has none."""
+        counts = self.example_counts()
+        mine = dict(counts.filter(pl.col("feature") == feature).select("band", "n").iter_rows())
+        names = band_order(counts["band"].unique().to_list())
+        return tuple(band(name, names, mine.get(name, 0)) for name in names)
+
+    def examples(self, feature: int, band_name: str) -> tuple[ShownExample, ...]:
+        """A feature's examples of one band, by rank, with its activation on every token."""
+        chosen = self.rows_of("examples", feature).filter(pl.col("band") == band_name).sort("rank")
+        if chosen.is_empty():
+            return ()
+        found = self.tables.reading("transpose", lambda: self.artifacts.feature(feature))
+        return tuple(self._shown(found, row) for row in chosen.iter_rows(named=True))
+
+    def _shown(self, found: FeatureActivations, row: dict[str, Any]) -> ShownExample:
+        window = self.tables.table("windows", "corpus").row(row["example"], named=True)
+        text = self.corpus_texts().row(window["text_index"], named=True)
+        tokens, n_tokens = self.vocabulary(), len(window["token_ids"])
+        return ShownExample(
+            rank=row["rank"],
+            example=row["example"],
+            text_id=window["text_id"],
+            chunk=window["chunk"],
+            position=row["position"],
+            activation=row["activation"],
+            str_tokens=tuple(tokens[i] for i in window["token_ids"]),
+            acts=self.row_index().spread(row["example"], n_tokens, found.rows, found.acts),
+            metadata={k: v for k, v in text.items() if k != "n_copies" and v is not None},
+            n_copies=text["n_copies"],
+        )
+
+    def row_index(self) -> RowIndex:
+        """Where each example's rows lie."""
+
+        def index() -> RowIndex:
+            return row_index(self.artifacts.row_store())
+
+        return self.tables.derived("row index", "activations", index)
+
+    def corpus_texts(self) -> pl.DataFrame:
+        """Metadata of every text, by text_index, and how many texts are equal to it (n_copies)."""
+
+        def texts() -> pl.DataFrame:
+            table = self.artifacts.scan("corpus").select(pl.exclude("text")).collect().sort("text_index")
+            copies = pl.len().over("duplicate_of")
+            return table.with_columns(n_copies=copies).drop(CORPUS_COLUMNS, strict=False)
+
+        return self.tables.derived("corpus texts", "corpus", texts)
+
+    def vocabulary(self) -> list[str]:
+        """Every token by its id, decoded exactly."""
+
+        def tokens() -> list[str]:
+            return self.artifacts.table("vocabulary").sort("token_id")["token"].to_list()
+
+        return self.tables.derived("vocabulary", "corpus", tokens)
+
+    # What is not there.
+
+    def absence(self, error: LightwellError, step: str) -> StepStatus | None:
+        """The state of the step whose artifact was missed, for a panel that must say so."""
+        if not isinstance(error, ArtifactMissingError | CorruptArtifactError | NotApplicableError):
+            return None
+        return next((status for status in self.statuses() if status.step == step), None)
+
+
+def _histogram(row: dict[str, Any], n_zero: int) -> Histogram:
+    edges = np.asarray(row["bin_edges"] or [], dtype=np.float64)
+    return Histogram(edges, np.asarray(row["counts"] or [], dtype=np.int64), n_zero)

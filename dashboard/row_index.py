@@ -1,0 +1,44 @@
+"""Which rows of the activation store are which tokens of an example: a small index kept in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.stores.row_store import RowStore
+
+
+@dataclass(frozen=True)
+class RowIndex:
+    """Rows by example, so that one feature's activations can be laid over an example's tokens."""
+
+    indptr: NDArray[np.int64]
+    """[n_examples + 1]: the first row of each example."""
+    position: NDArray[np.int32]
+    """[n_rows]: the token of each row in its example."""
+
+    def spread(
+        self, example: int, n_tokens: int, rows: NDArray[Any], acts: NDArray[Any]
+    ) -> NDArray[np.float32]:
+        """A feature's activation at each token of an example: float32 [n_tokens], NaN where no row is.
+
+        `rows` (ascending) and `acts` are all of the feature's, as the feature-major store has them.
+        """
+        start, stop = int(self.indptr[example]), int(self.indptr[example + 1])
+        spread = np.full(n_tokens, np.nan, dtype=np.float32)
+        spread[self.position[start:stop]] = 0
+        first, last = np.searchsorted(rows, [start, stop])
+        spread[self.position[rows[first:last]]] = acts[first:last]
+        return spread
+
+
+def row_index(store: RowStore) -> RowIndex:
+    """Read example and position of every row, shard by shard."""
+    shards = [store.shard(number) for number in range(store.n_shards)]
+    example = np.concatenate([np.zeros(0, np.int32), *(np.asarray(shard.example[:]) for shard in shards)])
+    position = np.concatenate([np.zeros(0, np.int32), *(np.asarray(shard.position[:]) for shard in shards)])
+    counts = np.bincount(example, minlength=store.n_examples)
+    return RowIndex(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), position)

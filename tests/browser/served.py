@@ -1,0 +1,106 @@
+"""A browser looking at a served dashboard: what it must never do is noted while it looks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import waitress
+
+from dashboard.app import create_app
+from dashboard.security import Guard
+from dashboard.settings import LOOPBACK_NAMES, DashboardSettings
+from precompute.reading import Artifacts
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+
+@contextmanager
+def serving(artifacts: Artifacts) -> Iterator[str]:
+    """Serve artifacts as `./run_dashboard.sh` does; gives the base address."""
+    app = create_app(DashboardSettings(model_type=artifacts.model_type.name), artifacts)
+    server = waitress.create_server(Guard(app.server, LOOPBACK_NAMES), host="127.0.0.1", port=0, threads=8)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.effective_port}"
+    finally:
+        server.close()
+        server.task_dispatcher.shutdown(timeout=2)
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """A browser; where there is none, the test is skipped, or fails if CI is set."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        reason = "no chromium on the PATH; install Debian's package chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Visit:
+    """One tab at a dashboard, with all that it did wrong."""
+
+    page: Page
+    base: str
+    wrongs: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(15_000)
+        self.page.on("console", lambda message: self.wrongs.append(f"console {message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.wrongs.append(f"error: {error}"))
+        self.page.on("request", self._note_request)
+        self.page.on("response", self._note_response)
+
+    def _note_request(self, request: Any) -> None:
+        if not request.url.startswith((self.base + "/", "data:", "blob:")):
+            self.wrongs.append(f"another host: {request.url}")
+
+    def _note_response(self, response: Any) -> None:
+        if response.status >= 400:
+            self.wrongs.append(f"status {response.status}: {response.url}")
+
+    def open(self, path: str) -> None:
+        """Open an address and wait until its page is drawn."""
+        self.page.goto(self.base + path)
+        self.page.wait_for_selector("#page > *")
+        self.page.wait_for_load_state("networkidle")
+
+    def text(self, selector: str) -> str:
+        """The text that is seen in the first match."""
+        return self.page.locator(selector).first.inner_text()
+
+    def fact(self, name: str) -> str:
+        """The value of a tile, by its name."""
+        tile = self.page.locator(".tile", has=self.page.get_by_text(name, exact=True))
+        return tile.locator(".tile-value").inner_text()
