@@ -59,16 +59,19 @@ def cluster_labels(clusters: Int32[np.ndarray, " d_sae"], tfidf: pl.DataFrame) -
     """cluster, label: the tokens that set each cluster apart from the others, by class TF-IDF.
 
     From the TF-IDF tokens of the cluster's features rather than the tokens they promote, because every
-    subject has those. Tokens that differ only in case or surrounding space count as one, in lower case;
-    blank ones are left out. A cluster without tokens is not listed.
+    subject has those. Every feature has one vote, shared among its tokens in proportion to their TF-IDF.
+    Tokens that differ only in case or surrounding space count as one, in lower case; blank ones are left
+    out. A cluster without tokens is not listed.
     """
     form = pl.col("token").str.strip_chars().str.to_lowercase()
-    listed = tfidf.select("feature", "tfidf", form=form).filter(pl.col("form") != "")
-    listed = listed.with_columns(cluster=pl.Series(clusters).gather(listed["feature"]))
+    listed = tfidf.select("feature", "tfidf", form=form).filter(pl.col("form") != "", pl.col("tfidf") > 0)
+    feature, score = listed["feature"].to_numpy(), listed["tfidf"].to_numpy()
+    vote = score / np.bincount(feature, weights=score)[feature]
+    listed = listed.with_columns(vote=vote, cluster=clusters[feature])
     listed = listed.filter(pl.col("cluster") != OUTSIDE)
     forms = listed["form"].unique().sort()
     term = listed["form"].rank("dense").to_numpy().astype(np.int64) - 1
-    found = class_tfidf(listed["cluster"].to_numpy(), term, listed["tfidf"].to_numpy())
+    found = class_tfidf(listed["cluster"].to_numpy(), term, listed["vote"].to_numpy())
     ranked = pl.DataFrame(
         {"cluster": pl.Series(found.group, dtype=pl.Int32), "form": forms.gather(pl.Series(found.term))}
     )
