@@ -28,8 +28,8 @@ SCHEMA = {
 }
 """Columns of the table. `pearson` is null where one of the two never varies, `jaccard_se` where all rows
 were used."""
-FEATURES_AT_ONCE = 256
-"""Features in one piece of work: small, so that a cancelled run stops soon."""
+FEATURES_AT_ONCE = 64
+"""Features in one piece of work: few, since dense ones take long, and a cancelled run must stop soon."""
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,21 @@ def run(context: StepContext) -> None:
     listed = context.features(store.d_sae)
     rows = sample_rows(store, settings.coactivation_max_rows, settings.seed)
     moments = feature_moments(rows)
-    starts = range(listed.start, listed.stop, FEATURES_AT_ONCE)
+    pieces = [
+        range(start, min(start + FEATURES_AT_ONCE, listed.stop))
+        for start in range(listed.start, listed.stop, FEATURES_AT_ONCE)
+    ]
     context.progress.start(len(listed), "features")
-    tables = [pl.DataFrame(schema=SCHEMA)]
-    for table in map_ordered(
-        lambda start: _table(
-            range(start, min(start + FEATURES_AT_ONCE, listed.stop)), rows, moments, settings.n_coactivations
-        ),
-        starts,
+    tables = map_ordered(
+        lambda piece: _table(piece, rows, moments, settings.n_coactivations),
+        pieces,
         context.operations.workers,
-    ):
-        tables.append(table)
-        context.progress.advance(min(FEATURES_AT_ONCE, len(listed)))
-    context.write_table("coactivations", pl.concat(tables))
+    )
+    parts = [pl.DataFrame(schema=SCHEMA)]
+    for piece, table in zip(pieces, tables, strict=True):
+        parts.append(table)
+        context.progress.advance(len(piece))
+    context.write_table("coactivations", pl.concat(parts))
 
 
 def sample_rows(store: RowStore, max_rows: int, seed: int) -> SampledRows:
