@@ -140,7 +140,7 @@
     if (value === 0) {
       return "0";
     }
-    const size = Math.floor(Math.log10(Math.abs(value)));
+    const size = Math.floor(Math.log10(Math.abs(Number(value.toPrecision(3)))));
     if (size >= 6 || size < -5) {
       return value.toExponential(2);
     }

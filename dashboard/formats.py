@@ -19,7 +19,8 @@ def decimal(value: float | None, digits: int = 3) -> str:
         return ABSENT
     if value == 0:
         return "0"
-    size = math.floor(math.log10(abs(value)))
+    rounded = float(f"{value:.{digits - 1}e}")
+    size = math.floor(math.log10(abs(rounded)))
     if size >= 6 or size < -4:
         return f"{value:.{digits - 1}e}"
     return f"{value:,.{max(0, digits - 1 - size)}f}"

@@ -104,7 +104,12 @@ class Queries:
         names = self.artifacts.scan("corpus").collect_schema().names()
         return CorpusSummary(
             source="documentation on this machine" if chosen.builtin else str(chosen.path),
-            **{key: record[key] for key in ("n_texts", "n_examples", "n_tokens", "n_ctx")},
+            n_texts=record["n_texts"],
+            n_texts_in_corpus=record["n_texts_in_corpus"],
+            n_examples=record["n_examples"],
+            n_held_out_examples=record["n_held_out_examples"],
+            n_held_out_rows=record["n_held_out_rows"],
+            n_ctx=record["n_ctx"],
             held_out=bool(record["held_out"]),
             prepend_bos=bool(record["prepend_bos"]),
             metadata_columns=tuple(name for name in names if name not in CORPUS_COLUMNS),
@@ -222,7 +227,7 @@ class Queries:
 
     def _shown(self, found: FeatureActivations, row: dict[str, Any]) -> ShownExample:
         window = self.tables.table("windows", "corpus").row(row["example"], named=True)
-        text = self.corpus_texts().row(window["text_index"], named=True)
+        text = self._text(window["text_index"])
         tokens, n_tokens = self.vocabulary(), len(window["token_ids"])
         return ShownExample(
             rank=row["rank"],
@@ -237,6 +242,12 @@ class Queries:
             n_copies=text["n_copies"],
         )
 
+    def _text(self, text_index: int) -> dict[str, Any]:
+        """Metadata of one text; only texts with an example are listed, so numbers may be skipped."""
+        texts = self.corpus_texts()
+        place = texts["text_index"].search_sorted(text_index)
+        return texts.drop("text_index").row(place, named=True)
+
     def row_index(self) -> RowIndex:
         """Where each example's rows lie."""
 
@@ -246,12 +257,13 @@ class Queries:
         return self.tables.derived("row index", "activations", index)
 
     def corpus_texts(self) -> pl.DataFrame:
-        """Metadata of every text, by text_index, and how many texts are equal to it (n_copies)."""
+        """text_index, metadata of every text, and how many texts are equal to it (n_copies)."""
 
         def texts() -> pl.DataFrame:
             table = self.artifacts.scan("corpus").select(pl.exclude("text")).collect().sort("text_index")
             copies = pl.len().over("duplicate_of")
-            return table.with_columns(n_copies=copies).drop(CORPUS_COLUMNS, strict=False)
+            ours = [name for name in CORPUS_COLUMNS if name != "text_index"]
+            return table.with_columns(n_copies=copies).drop(ours, strict=False)
 
         return self.tables.derived("corpus texts", "corpus", texts)
 

@@ -118,10 +118,15 @@ class CorpusSummary:
 
     source: str
     n_texts: int
+    """Texts that the examples are cut from."""
+    n_texts_in_corpus: int
     n_examples: int
-    n_tokens: int
+    n_held_out_examples: int
+    n_held_out_rows: int
     n_ctx: int
+    """Tokens in an example at most."""
     held_out: bool
+    """Whether the held-out examples come from texts set apart, rather than from those used."""
     prepend_bos: bool
     metadata_columns: tuple[str, ...]
 

@@ -20,7 +20,7 @@ from dashboard.records import Effect, FeatureStatistics
 from precompute.errors import LightwellError
 
 GRAM_NAMES = {1: "Tokens", 2: "Pairs", 3: "Triples"}
-CONTEXTS_SHOWN = 8
+CONTEXTS_SHOWN = 10
 SILENT_SENTENCE = "This feature never fires on this corpus, so there is nothing to show here"
 
 
@@ -194,7 +194,8 @@ def contexts_panel(queries: Queries, feature: int) -> Any:
         if table.is_empty():
             return empty(SILENT_SENTENCE)
         lengths = sorted(table["n"].unique().to_list())
-        return [_contexts(queries, n, table.filter(n=n).head(CONTEXTS_SHOWN)) for n in lengths]
+        grams = [_contexts(queries, n, table.filter(n=n).head(CONTEXTS_SHOWN)) for n in lengths]
+        return html.Div(grams, className="grams")
 
     return panel(
         "Fires on",

@@ -33,13 +33,11 @@ def layout(queries: Queries, asked: Address) -> html.Div:
         feature_panels.histogram_panel(queries, feature, rows, scale),
         feature_panels.effects_panel(queries, feature),
         feature_panels.logit_panel(queries, feature),
+        feature_panels.tfidf_panel(queries, feature),
     ]
     right = [
         feature_examples.examples_panel(queries, feature, band, extent),
-        html.Div(
-            [feature_panels.contexts_panel(queries, feature), feature_panels.tfidf_panel(queries, feature)],
-            className="pair",
-        ),
+        feature_panels.contexts_panel(queries, feature),
         feature_panels.relations_panel(queries, feature),
     ]
     return html.Div(

@@ -22,26 +22,25 @@ UP_TO_DATE = ("fresh", "not applicable")
 DEAD_LINK = "/features?n_nonzero=equals:0"
 QUALITY_NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "l0": ("L0", "features active on a row, on average"),
-        "fvu": ("FVU", "fraction of variance unexplained: Σ‖x−x̂‖² / Σ‖x−x̄‖²"),
-        "cosine": ("Cosine", "between an activation and its reconstruction, on average"),
-        "ce_model": ("CE of the model", "nats per token"),
-        "ce_sae": ("CE with the SAE", "nats per token, activations replaced by their reconstruction"),
-        "ce_zero": ("CE, zero ablation", "nats per token, activations replaced by zero"),
-        "ce_mean": ("CE, mean ablation", "nats per token, activations replaced by their mean"),
-        "ce_recovered": ("CE recovered", "(CE_zero − CE_SAE) / (CE_zero − CE_model)"),
         "recovered": ("CE recovered", "(CE_zero − CE_SAE) / (CE_zero − CE_model)"),
         "delta_ce": ("ΔCE", "nats per token that the SAE costs the model"),
-        "dead_share": ("Dead features", "share with no activation in the evaluated rows"),
-        "frac_dead": ("Dead features", "share with no activation in the evaluated rows"),
-        "dense_share": ("Dense features", "share that fires on more than a tenth of the evaluated rows"),
-        "frac_dense": ("Dense features", "share that fires on more than a tenth of the evaluated rows"),
-        "n_rows": ("Evaluated rows", "token positions of held-out texts"),
-        "n_texts": ("Evaluated texts", "held out from the corpus"),
+        "l0": ("L0", "features active on a row, on average"),
+        "fvu": ("FVU", "variance unexplained: Σ‖x−x̂‖² / Σ‖x−x̄‖²"),
+        "cosine": ("Cosine", "of activation and reconstruction, on average"),
+        "dead_share": ("Dead features", "active on none of the evaluated rows"),
+        "dense_share": ("Dense features", "active on more than a tenth of the evaluated rows"),
+        "ce_model": ("CE, model", "nats per token"),
+        "ce_sae": ("CE, SAE", "nats per token, with reconstructed activations"),
+        "ce_zero": ("CE, zeros", "nats per token, with activations set to zero"),
+        "ce_mean": ("CE, means", "nats per token, with activations set to their mean"),
+        "n_rows": ("Evaluated", "rows"),
+        "n_predictions": ("Predictions", "next tokens, of which CE is the mean"),
+        "n_examples": ("Examples", "that the rows are from"),
+        "held_out": ("Held out", "whether these texts were kept apart from those used"),
     }
 )
-"""Keys of `sae_quality.json` as people read them."""
-SHARES = ("ce_recovered", "recovered", "dead_share", "dense_share", "frac_dead", "frac_dense", "fvu")
+"""Keys of `sae_quality.json` as people read them, in their order."""
+SHARES = ("recovered", "dead_share", "dense_share", "fvu")
 
 
 def layout(queries: Queries, _asked: Address) -> html.Div:
@@ -115,20 +114,14 @@ def subject_panel(queries: Queries) -> Any:
 def corpus_facts(queries: Queries) -> list[Fact]:
     """Where the texts come from, and how they are cut."""
     corpus = queries.corpus()
+    held = f"{formats.count(corpus.n_held_out_examples)} examples"
+    kept_apart = "kept apart, for the SAE's quality" if corpus.held_out else "not kept apart from those used"
     return [
         Fact("Source", corpus.source),
-        Fact("Tokens", formats.count(corpus.n_tokens), "special ones included"),
-        Fact(
-            "Context",
-            f"{corpus.n_ctx}",
-            "tokens in an example" + (", BOS first" if corpus.prepend_bos else ""),
-        ),
+        Fact("Texts", formats.count(corpus.n_texts), f"used, of {formats.count(corpus.n_texts_in_corpus)}"),
+        Fact("Context", f"{corpus.n_ctx}", "tokens at most" + (", BOS first" if corpus.prepend_bos else "")),
+        Fact("Held out", held, f"{formats.count(corpus.n_held_out_rows)} rows, {kept_apart}"),
         Fact("Metadata", ", ".join(corpus.metadata_columns) or "none"),
-        Fact(
-            "Held-out texts",
-            "yes" if corpus.held_out else "no",
-            "for the SAE's quality" if corpus.held_out else "",
-        ),
     ]
 
 
@@ -154,8 +147,10 @@ def quality_facts(record: Mapping[str, Any]) -> list[Fact]:
 
 def _quality_fact(key: str, value: Any) -> Fact:
     name, detail = QUALITY_NAMES.get(key, (key.replace("_", " "), ""))
-    if isinstance(value, bool | str):
-        return Fact(name, str(value), detail)
+    if isinstance(value, bool):
+        return Fact(name, "yes" if value else "no", detail)
+    if isinstance(value, str):
+        return Fact(name, value, detail)
     if isinstance(value, int) or value is None:
         return Fact(name, formats.count(value), detail)
     return Fact(name, formats.share(value) if key in SHARES else formats.decimal(value, 4), detail)

@@ -107,6 +107,7 @@ def make_artifacts(
     subject = builders.random_subject(
         directory, n_examples=n_examples, d_sae=d_sae, seed=seed, d_vocab=D_VOCAB, n_ctx=24
     )
+    skip_text_numbers(directory)
     rng = np.random.default_rng(seed)
     dense = builders.dense_matrix(subject.rows)
     places = subject.rows.locate(np.arange(subject.rows.n_rows))
@@ -140,6 +141,31 @@ def make_artifacts(
     }
     (directory / "sae_quality.json").write_text(json.dumps(quality))
     return plain_artifacts(directory)
+
+
+def skip_text_numbers(directory: Path) -> None:
+    """Number the texts as in a corpus of which not every text is used; write corpus.json as its step does."""
+    renumbered = [pl.col("text_index") * 2 + 3]
+    corpus = pl.read_parquet(directory / "corpus.parquet")
+    corpus.with_columns(*renumbered, pl.col("duplicate_of") * 2 + 3).write_parquet(
+        directory / "corpus.parquet"
+    )
+    windows = pl.read_parquet(directory / "windows.parquet")
+    windows.with_columns(*renumbered).write_parquet(directory / "windows.parquet")
+    record = {
+        "n_texts_in_corpus": 2 * corpus.height + 3,
+        "n_empty_texts": 1,
+        "n_texts": corpus.height,
+        "n_examples": windows.height,
+        "n_rows": 1,
+        "n_held_out_examples": 12,
+        "n_held_out_rows": 240,
+        "held_out": True,
+        "prepend_bos": True,
+        "bos_token_id": 0,
+        "n_ctx": 24,
+    }
+    (directory / "corpus.json").write_text(json.dumps(record))
 
 
 def feature_stats(dense: np.ndarray, example: np.ndarray, rng: np.random.Generator) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from dashboard import figures
+from dashboard import figures, formats
 from dashboard.records import Effect, FrequencyDistribution, Histogram
 from tests.dashboard.made_artifacts import HARD_TOKENS
 
@@ -80,3 +80,30 @@ def test_empty_records_give_figures() -> None:
 def test_nothing_is_sent_anywhere() -> None:
     assert figures.CONFIG["showSendToCloud"] is False
     assert figures.CONFIG["plotlyServerURL"] == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"),
+        (0, "0"),
+        (0.99999, "1.00"),
+        (9.999, "10.0"),
+        (1234.5, "1,234"),
+        (0.00012345, "0.000123"),
+        (1e-9, "1.00e-09"),
+        (-0.5, "-0.500"),
+        (float("nan"), "–"),
+    ],
+)
+def test_decimals(value: float | None, shown: str) -> None:
+    assert formats.decimal(value) == shown
+
+
+def test_units() -> None:
+    assert formats.share(0.0417) == "4.17 %"
+    assert formats.size(0) == "0 B"
+    assert formats.size(1_234_567) == "1.2 MB"
+    assert formats.duration(75) == "1 min 15 s"
+    assert formats.plural(1, "row") == "1 row"
+    assert formats.count(None) == "–"
