@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from precompute.models.batching import Batch, batches
 from precompute.models.encoding import SAEReader
+from precompute.models.shortcut import layers_before, left_out
 
 Array = NDArray[Any]
 DENSE_SHARE = 0.1
 """A feature that fires on a larger share of the rows is dense."""
 LOGITS_IN_MEMORY = 2**27
 """Logits held at once, whatever batch size is asked for."""
+SAME_LOSS = 1e-3
+"""Relative; how well a pass without the layers before the site must repeat the loss."""
 N_PASSES = 4
 """Forward passes over each row: the model, the SAE, zero and mean ablation."""
 
@@ -85,6 +88,17 @@ class _Spliced:
     """bool [n_examples, n_ctx - 1]: which next tokens are predicted."""
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What the model itself did with a batch."""
+
+    at_site: Tensor
+    """[n_examples, n_ctx, d_in], on the CPU: every position, so that layers before can be left out."""
+    x: Tensor
+    """float32 [n_rows, d_in]: the rows among them."""
+    loss: float
+
+
 def measure(
     reader: SAEReader,
     examples: Sequence[Sequence[int]],
@@ -98,18 +112,18 @@ def measure(
     parts = [_marked(reader, batch, skip[batch.examples]) for batch in batches(examples, size)]
     sums = _Sums(reader.sae.d_sae)
     with torch.inference_mode():
-        rows = [_observe(reader, part, sums, advance) for part in parts]
-        mean = torch.cat(rows).double().mean(dim=0)
-        variance = sum(float((x.double() - mean).square().sum()) for x in rows)
-        for part, x in zip(parts, rows, strict=True):
-            device_x = x.to(reader.language_model.device)
-            x_hat = _reconstruct(reader, device_x, sums)
+        seen = [_observe(reader, part, sums, advance) for part in parts]
+        mean = torch.cat([one.x for one in seen]).double().mean(dim=0)
+        variance = sum(float((one.x.double() - mean).square().sum()) for one in seen)
+        needless = _needless_layers(reader, parts[0], seen[0])
+        for part, one in zip(parts, seen, strict=True):
+            x_hat = _reconstruct(reader, one.x.to(reader.language_model.device), sums)
             replaced = {"sae": x_hat, "zero": torch.zeros_like(x_hat)}
             replaced["mean"] = mean.float().to(x_hat.device).expand_as(x_hat)
             for name, values in replaced.items():
-                sums.add_loss(name, _loss(reader, part, values))
-                advance(len(x))
-    return _quality(sums, sum(len(x) for x in rows), variance)
+                sums.add_loss(name, _loss(reader, part, one, values, needless))
+                advance(len(values))
+    return _quality(sums, sum(len(one.x) for one in seen), variance)
 
 
 def _batch_size(reader: SAEReader, examples: Sequence[Sequence[int]], batch_size: int) -> int:
@@ -130,17 +144,25 @@ def _marked(reader: SAEReader, batch: Batch, n_special: Array) -> _Spliced:
     )
 
 
-def _observe(reader: SAEReader, part: _Spliced, sums: _Sums, advance: Callable[[int], None]) -> Tensor:
-    """The rows' activations, kept on the CPU, and the model's own loss; float32 [n_rows, d_in]."""
-    seen: list[Tensor] = []
-    handle = reader.site.read(lambda value: seen.append(value[part.is_row].float().cpu()))
+def _observe(reader: SAEReader, part: _Spliced, sums: _Sums, advance: Callable[[int], None]) -> _Seen:
+    values: list[Tensor] = []
+    handle = reader.site.read(values.append)
     try:
-        sums.add_loss("model", _next_token_loss(reader, part))
+        loss = _next_token_loss(reader, part)
     finally:
         handle.remove()
+    sums.add_loss("model", loss)
     sums.n_predictions += int(part.is_target.sum())
-    advance(len(seen[0]))
-    return seen[0]
+    x = values[0][part.is_row].float().cpu()
+    advance(len(x))
+    return _Seen(values[0].cpu(), x, loss)
+
+
+def _needless_layers(reader: SAEReader, part: _Spliced, seen: _Seen) -> list[nn.Module]:
+    """Layers that can be left out in spliced passes, if putting back what was seen gives the loss seen."""
+    layers = layers_before(reader.language_model.sites, reader.site)
+    again = _loss(reader, part, seen, seen.x.to(part.mask.device), layers)
+    return layers if abs(again - seen.loss) <= SAME_LOSS * abs(seen.loss) else []
 
 
 def _reconstruct(reader: SAEReader, x: Tensor, sums: _Sums) -> Tensor:
@@ -153,17 +175,18 @@ def _reconstruct(reader: SAEReader, x: Tensor, sums: _Sums) -> Tensor:
     return x_hat
 
 
-def _loss(reader: SAEReader, part: _Spliced, values: Tensor) -> float:
-    """Summed loss with these values in the place of the rows' activations."""
+def _loss(reader: SAEReader, part: _Spliced, seen: _Seen, values: Tensor, needless: list[nn.Module]) -> float:
+    """Summed loss with these values in the place of the rows' activations; other positions are as seen."""
 
     def change(value: Tensor) -> Tensor:
-        changed = value.clone()
+        changed = seen.at_site.to(value.device, value.dtype, copy=True)
         changed[part.is_row] = values.to(value.dtype)
         return changed
 
     handle = reader.site.replace(change)
     try:
-        return _next_token_loss(reader, part)
+        with left_out(needless):
+            return _next_token_loss(reader, part)
     finally:
         handle.remove()
 
