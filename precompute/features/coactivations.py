@@ -76,7 +76,7 @@ def run(context: StepContext) -> None:
     ]
     context.progress.start(len(listed), "features")
     tables = map_ordered(
-        lambda piece: _table(piece, rows, moments, settings.n_coactivations),
+        lambda piece: pairs_table(piece, rows, moments, settings.n_coactivations),
         pieces,
         context.operations.workers,
     )
@@ -142,7 +142,7 @@ def feature_moments(rows: SampledRows) -> Moments:
     return Moments(n, mean, np.where(std > 1e-12 * np.abs(mean), std, 0))
 
 
-def _table(features: range, rows: SampledRows, moments: Moments, n: int) -> pl.DataFrame:
+def pairs_table(features: range, rows: SampledRows, moments: Moments, n: int) -> pl.DataFrame:
     """The table of consecutive features."""
     from precompute.features.kernels.pairs import most_overlapping
 

@@ -116,6 +116,6 @@ def test_a_feature_that_never_varies_has_no_correlation():
         group_acts=np.array([0.1, 0.1, 0.1, 1, 2], np.float32),
         sampled=False,
     )
-    table = step._table(range(2), rows, step.feature_moments(rows), 3)
+    table = step.pairs_table(range(2), rows, step.feature_moments(rows), 3)
     assert table["pearson"].to_list() == [None, None]
     assert table["lift"].to_list() == [1, 1]

@@ -1,0 +1,1 @@
+"""Timings of the parts that must be fast."""
