@@ -79,18 +79,17 @@ class SAEReader:
         skip = np.asarray(n_special, dtype=np.int64)
         parts: list[EncodedRows] = []
         for batch in batches(examples, batch_size):
-            parts.append(self._encode_batch(batch, skip[batch.examples]))
-            advance(len(parts[-1].example))
+            parts.append(self._encode_batch(batch, skip[batch.examples], advance))
         return _in_order(parts, len(examples), self.sae.header.d_in)
 
-    def _encode_batch(self, batch: Batch, n_special: Array) -> EncodedRows:
+    def _encode_batch(self, batch: Batch, n_special: Array, advance: Callable[[int], None]) -> EncodedRows:
         is_row = (batch.mask > 0) & (np.arange(batch.mask.shape[1]) >= n_special[:, None])
         local, position = np.nonzero(is_row)
         passed = self._run(batch)
         rows = torch.from_numpy(is_row).to(passed.at_site.device)
         x = passed.at_site[rows].float()
         self._check_finite(x)
-        encoded = self.sae.encode(x)
+        encoded = self.sae.encode(x, advance)
         acts = encoded.acts
         return EncodedRows(
             example=batch.examples[local],

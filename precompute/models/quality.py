@@ -117,7 +117,7 @@ def measure(
         variance = sum(float((one.x.double() - mean).square().sum()) for one in seen)
         needless = _needless_layers(reader, parts[0], seen[0])
         for part, one in zip(parts, seen, strict=True):
-            x_hat = _reconstruct(reader, one.x.to(reader.language_model.device), sums)
+            x_hat = _reconstruct(reader, one.x.to(reader.language_model.device), sums, advance)
             replaced = {"sae": x_hat, "zero": torch.zeros_like(x_hat)}
             replaced["mean"] = mean.float().to(x_hat.device).expand_as(x_hat)
             for name, values in replaced.items():
@@ -165,8 +165,9 @@ def _needless_layers(reader: SAEReader, part: _Spliced, seen: _Seen) -> list[nn.
     return layers if abs(again - seen.loss) <= SAME_LOSS * abs(seen.loss) else []
 
 
-def _reconstruct(reader: SAEReader, x: Tensor, sums: _Sums) -> Tensor:
-    encoded = reader.sae.encode(x)
+def _reconstruct(reader: SAEReader, x: Tensor, sums: _Sums, advance: Callable[[int], None]) -> Tensor:
+    # No pass is done yet; telling of none lets a cancelled step stop here.
+    encoded = reader.sae.encode(x, lambda _: advance(0))
     x_hat = reader.sae.decode(encoded)
     features = encoded.acts.features.cpu().numpy()
     sums.fired += np.bincount(features, minlength=sums.d_sae)

@@ -33,8 +33,8 @@ class RowShard:
     example_means: Any
     """float32 [n_examples, d_in]: mean of the captured activations over each example's rows."""
     inverse_sigma: Any
-    """float64 [2]: sum over rows of 1/sigma of the model's final norm, and the number of rows in the sum
-    (0 where the model has no final norm)."""
+    """float64 [2]: sum over rows of 1/sigma of the model's final norm, times the row's own scale where the
+    SAE's decode has one; and the number of rows in the sum (0 where there is neither norm nor scale)."""
     stat_count: Any
     """int64 [d_sae]: non-zeros of each feature in this shard."""
     stat_min: Any

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -84,11 +84,13 @@ class SAE(ABC):
         """Rows whose dense pre-activations are held at once; depends on nothing but d_sae."""
         return max(16, BLOCK_BYTES // (4 * self.d_sae))
 
-    def encode(self, x: Tensor) -> Encoded:
-        """Sparse activations of x, float32 [n_rows, d_in]."""
+    def encode(self, x: Tensor, advance: Callable[[int], None] = lambda _: None) -> Encoded:
+        """Sparse activations of x, float32 [n_rows, d_in]; `advance` is told the rows of each block done."""
         normalized = self.normalize(x)
-        inputs = self._centered(normalized.values)
-        blocks = [self._select(block) for block in torch.split(inputs, self.rows_per_block)]
+        blocks = []
+        for block in torch.split(self._centered(normalized.values), self.rows_per_block):
+            blocks.append(self._select(block))
+            advance(len(block))
         return Encoded(SparseActs.joined(blocks), normalized)
 
     def encode_dense(self, x: Tensor) -> Tensor:
