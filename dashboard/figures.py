@@ -1,18 +1,21 @@
-"""Figures: records in, Plotly figures out. They carry no colour scheme; assets/figures.css paints text and
-lines for light and dark, so that a switch of the scheme draws nothing anew."""
+"""Figures: records in, Plotly figures out, as the JSON that Plotly draws (building them as objects would take
+most of a page's time). They carry no colour scheme; assets/figures.css paints text and lines for light and
+dark, so that a switch of the scheme draws nothing anew."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashboard import formats
 from dashboard.records import Effect, FrequencyDistribution, Histogram
 from dashboard.token_view import label, plotly_text
+
+Figure: TypeAlias = dict[str, Any]
+"""`data` and `layout`, as Plotly reads them."""
 
 ACTIVE, SILENT = "#e8930c", "#98a0ab"
 PROMOTED, SUPPRESSED, LOGIT = "#14a37f", "#d6457f", "#6b7fe8"
@@ -30,77 +33,83 @@ CONFIG: Any = {
 TOKENS_IN_BARS = 12
 
 
-def activation_histogram(histogram: Histogram, with_zero: bool = False, log_scale: bool = False) -> go.Figure:
+def activation_histogram(histogram: Histogram, with_zero: bool = False, log_scale: bool = False) -> Figure:
     """How often the feature fires how strongly; `with_zero` adds a bar for the rows on which it is silent."""
-    edges, counts = histogram.bin_edges, histogram.counts
     figure = _figure("Activation", "Rows (log scale)" if log_scale else "Rows", height=230)
-    width = float(edges[1] - edges[0]) if len(edges) > 1 else 1.0
     if with_zero:
-        figure.add_bar(
-            x=[-1.5 * width],
-            y=[histogram.n_zero],
-            width=[2 * width],
-            marker_line_width=0,
-            marker_color=SILENT,
-            hovertemplate="silent (activation 0)<br>%{y:,} rows<extra></extra>",
-        )
-    figure.add_bar(
-        x=(edges[:-1] + edges[1:]) / 2,
-        y=counts,
-        width=np.diff(edges),
-        customdata=np.stack([edges[:-1], edges[1:]], axis=1) if len(edges) else None,
-        marker_line_width=0,
-        marker_color=ACTIVE,
-        hovertemplate="activation %{customdata[0]:.3f} to %{customdata[1]:.3f}<br>%{y:,} rows<extra></extra>",
-    )
-    figure.update_layout(bargap=0)
+        figure["data"].append(_zero_bar(histogram))
+    figure["data"].append(_bars(histogram, ACTIVE, "activation", "rows"))
     if log_scale:
-        _log_counts(figure, max(histogram.n_zero if with_zero else 0, int(counts.max(initial=1))))
+        largest = int(histogram.counts.max(initial=1))
+        _log_counts(figure, max(largest, histogram.n_zero) if with_zero else largest)
     return figure
 
 
-def logit_histogram(histogram: Histogram) -> go.Figure:
-    """How the feature's logit effects are spread over the vocabulary; always with a log scale."""
+def _zero_bar(histogram: Histogram) -> dict[str, Any]:
+    """A bar two bins wide, clear of the first bin, which may begin close to 0."""
     edges = histogram.bin_edges
+    width = float(edges[1] - edges[0]) if len(edges) > 1 else 1.0
+    right = min(0.0, float(edges[0]) - width) if len(edges) else 0.0
+    return {
+        "type": "bar",
+        "x": [right - width],
+        "y": [histogram.n_zero],
+        "width": [2 * width],
+        "marker": {"color": SILENT, "line": {"width": 0}},
+        "hovertemplate": "silent (activation 0)<br>%{y:,} rows<extra></extra>",
+    }
+
+
+def logit_histogram(histogram: Histogram) -> Figure:
+    """How the feature's logit effects are spread over the vocabulary; always with a log scale."""
     figure = _figure("Logit effect (logits per unit of activation)", "Tokens (log scale)", height=190)
-    figure.add_bar(
-        x=(edges[:-1] + edges[1:]) / 2,
-        y=histogram.counts,
-        width=np.diff(edges),
-        customdata=np.stack([edges[:-1], edges[1:]], axis=1) if len(edges) else None,
-        marker_line_width=0,
-        marker_color=LOGIT,
-        hovertemplate="effect %{customdata[0]:.4f} to %{customdata[1]:.4f}<br>%{y:,} tokens<extra></extra>",
-    )
-    figure.update_layout(bargap=0)
+    figure["data"].append(_bars(histogram, LOGIT, "effect", "tokens"))
     _log_counts(figure, int(histogram.counts.max(initial=1)))
     return figure
 
 
-def token_bars(promoted: Sequence[Effect], suppressed: Sequence[Effect]) -> go.Figure:
+def _bars(histogram: Histogram, colour: str, value: str, unit: str) -> dict[str, Any]:
+    """Bars as wide as their bins."""
+    edges = histogram.bin_edges
+    return {
+        "type": "bar",
+        "x": ((edges[:-1] + edges[1:]) / 2).tolist(),
+        "y": histogram.counts.tolist(),
+        "width": np.diff(edges).tolist(),
+        "customdata": [[f"{a:.4g}", f"{b:.4g}"] for a, b in pairwise(edges)],
+        "marker": {"color": colour, "line": {"width": 0}},
+        "hovertemplate": value
+        + " %{customdata[0]} to %{customdata[1]}<br>%{y:,} "
+        + f"{unit}<extra></extra>",
+    }
+
+
+def token_bars(promoted: Sequence[Effect], suppressed: Sequence[Effect]) -> Figure:
     """The strongest tokens each way, as bars to the right and to the left of zero."""
     ways = ((promoted[:TOKENS_IN_BARS], PROMOTED), (suppressed[:TOKENS_IN_BARS][::-1], SUPPRESSED))
     bars = [(effect, colour) for effects, colour in ways for effect in effects]
     names = [plotly_text(label(effect.token)) for effect, _ in bars]
     figure = _figure("Logits per unit of activation", "Token", height=64 + 18 * len(bars))
-    figure.add_bar(
-        x=[effect.influence for effect, _ in bars],
-        y=list(range(len(bars))),
-        orientation="h",
-        customdata=names,
-        marker_line_width=0,
-        marker_color=[colour for _, colour in bars],
-        hovertemplate="%{customdata}<br>%{x:.4f} logits per unit of activation<extra></extra>",
+    figure["data"].append(
+        {
+            "type": "bar",
+            "orientation": "h",
+            "x": [effect.influence for effect, _ in bars],
+            "y": list(range(len(bars))),
+            "customdata": names,
+            "marker": {"color": [colour for _, colour in bars], "line": {"width": 0}},
+            "hovertemplate": "%{customdata}<br>%{x:.4f} logits per unit of activation<extra></extra>",
+        }
     )
-    figure.update_yaxes(
-        tickvals=list(range(len(bars))),
-        ticktext=[_shortened(name) for name in names],
-        tickfont={"family": TOKEN_FONT, "size": 12},
-        autorange="reversed",
-        showgrid=False,
-    )
-    figure.update_xaxes(showgrid=True, zeroline=True)
-    figure.update_layout(bargap=0.22)
+    figure["layout"]["yaxis"] |= {
+        "tickvals": list(range(len(bars))),
+        "ticktext": [_shortened(name) for name in names],
+        "tickfont": {"family": TOKEN_FONT, "size": 12},
+        "autorange": "reversed",
+        "showgrid": False,
+    }
+    figure["layout"]["xaxis"] |= {"showgrid": True, "zeroline": True}
+    figure["layout"]["bargap"] = 0.22
     return figure
 
 
@@ -112,25 +121,26 @@ def _shortened(name: str, longest: int = 28) -> str:
     return cut[: cut.rfind("&")] + "…" if cut.rfind("&") > cut.rfind(";") else cut + "…"
 
 
-def frequency_distribution(distribution: FrequencyDistribution) -> go.Figure:
+def frequency_distribution(distribution: FrequencyDistribution) -> Figure:
     """How often features fire, on a log scale; dense features in another colour."""
     edges, counts = distribution.histogram.bin_edges, distribution.histogram.counts
-    middles = (edges[:-1] + edges[1:]) / 2
     dense = edges[:-1] >= np.log10(distribution.dense_share) - 1e-9
-    ranges = [f"{formats.share(10**a)} to {formats.share(10**b)}" for a, b in pairwise(edges)]
     figure = _figure("Share of rows on which a feature fires (log scale)", "Features", height=300)
-    figure.add_bar(
-        x=middles,
-        y=counts,
-        width=np.diff(edges),
-        customdata=ranges,
-        marker_line_width=0,
-        marker_color=np.where(dense, SUPPRESSED, ACTIVE).tolist(),
-        hovertemplate="active on %{customdata} of rows<br>%{y:,} features<extra></extra>",
+    figure["data"].append(
+        {
+            "type": "bar",
+            "x": ((edges[:-1] + edges[1:]) / 2).tolist(),
+            "y": counts.tolist(),
+            "width": np.diff(edges).tolist(),
+            "customdata": [f"{formats.share(10**a)} to {formats.share(10**b)}" for a, b in pairwise(edges)],
+            "marker": {"color": [SUPPRESSED if d else ACTIVE for d in dense], "line": {"width": 0}},
+            "hovertemplate": "active on %{customdata} of rows<br>%{y:,} features<extra></extra>",
+        }
     )
-    ticks = _share_ticks(float(edges[0]) if len(edges) else -4.0)
-    figure.update_xaxes(tickvals=np.log10(ticks).tolist(), ticktext=[formats.short_share(t) for t in ticks])
-    figure.update_layout(bargap=0.06)
+    ticks = _share_ticks(float(edges[0]))
+    shown = {"tickvals": np.log10(ticks).tolist(), "ticktext": [formats.short_share(t) for t in ticks]}
+    figure["layout"]["xaxis"] |= shown
+    figure["layout"]["bargap"] = 0.06
     return figure
 
 
@@ -141,29 +151,36 @@ def _share_ticks(lowest: float) -> list[float]:
     return [share for share in shares if 10**lowest <= share * (1 + 1e-9) and share <= 1]
 
 
-def _log_counts(figure: go.Figure, largest: int) -> None:
+def _log_counts(figure: Figure, largest: int) -> None:
     """A log scale that begins below 1, so that a bar of one row is seen."""
-    figure.update_yaxes(type="log", dtick=1, range=[np.log10(0.6), np.log10(max(largest, 2)) * 1.05])
+    span = [float(np.log10(0.6)), float(np.log10(max(largest, 2))) * 1.05]
+    figure["layout"]["yaxis"] |= {"type": "log", "dtick": 1, "range": span}
 
 
-def _figure(x_title: str, y_title: str | None, height: int) -> go.Figure:
+def _figure(x_title: str, y_title: str, height: int) -> Figure:
     """An empty figure in the house's style."""
-    axis = {"automargin": True, "zeroline": False, "tickfont": {"size": 11}, "title": {"font": {"size": 12}}}
-    return go.Figure(
-        layout={
-            "template": None,
-            "height": height,
-            "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "font": {"family": FONT, "size": 12},
-            "showlegend": False,
-            "barcornerradius": 0,
-            "hoverlabel": {"bgcolor": "#20252d", "font": {"color": "#ffffff", "family": FONT, "size": 12}},
-            "xaxis": {**axis, "title": {"text": x_title, "font": {"size": 12}}, "showgrid": False},
-            "yaxis": {**axis, "title": {"text": y_title, "font": {"size": 12}}, "tickformat": ",~s"},
-        }
-    )
+    layout = {
+        "height": height,
+        "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": FONT, "size": 12},
+        "showlegend": False,
+        "bargap": 0,
+        "hoverlabel": {"bgcolor": "#20252d", "font": {"color": "#ffffff", "family": FONT, "size": 12}},
+        "xaxis": {**_axis(x_title), "showgrid": False},
+        "yaxis": {**_axis(y_title), "tickformat": ",~s"},
+    }
+    return {"data": [], "layout": layout}
+
+
+def _axis(title: str) -> dict[str, Any]:
+    return {
+        "automargin": True,
+        "zeroline": False,
+        "tickfont": {"size": 11},
+        "title": {"text": title, "font": {"size": 12}},
+    }
 
 
 def summary(histogram: Histogram, unit: str) -> str:
@@ -171,11 +188,9 @@ def summary(histogram: Histogram, unit: str) -> str:
     if not len(histogram.counts):
         return f"No {unit} to count."
     peak = int(np.argmax(histogram.counts))
-    low, high = histogram.bin_edges[peak], histogram.bin_edges[peak + 1]
-    first, last = (formats.decimal(float(edge)) for edge in histogram.bin_edges[[0, -1]])
+    edges = [formats.decimal(float(edge)) for edge in histogram.bin_edges]
+    total, most = int(histogram.counts.sum()), int(histogram.counts[peak])
     return (
-        f"{int(histogram.counts.sum()):,} {unit} in {len(histogram.counts)} bins from "
-        f"{first} to {last}; "
-        f"most, {int(histogram.counts[peak]):,}, between {formats.decimal(float(low))} and "
-        f"{formats.decimal(float(high))}."
+        f"{total:,} {unit} in {len(histogram.counts)} bins from {edges[0]} to {edges[-1]}; "
+        f"most, {most:,}, between {edges[peak]} and {edges[peak + 1]}."
     )

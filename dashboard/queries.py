@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -68,7 +69,7 @@ class Queries:
             self.feature_table,
             self.row_index,
             self.vocabulary,
-            self.example_counts,
+            self._band_names,
             self.corpus_texts,
         )
         for question in questions:
@@ -201,21 +202,14 @@ class Queries:
 
     # Examples.
 
-    def example_counts(self) -> pl.DataFrame:
-        """feature, band, n: how many examples each feature has in each band."""
-        table = self.tables.table("examples", "examples")
-        return self.tables.derived(
-            "example counts",
-            "examples",
-            lambda: table.group_by("feature", "band").agg(n=pl.len()).sort("feature"),
-        )
-
     def bands(self, feature: int) -> tuple[Band, ...]:
         """The bands of examples that are computed, strongest first, also where this feature has none."""
-        counts = self.example_counts()
-        mine = dict(counts.filter(pl.col("feature") == feature).select("band", "n").iter_rows())
-        names = band_order(counts["band"].unique().to_list())
-        return tuple(band(name, names, mine.get(name, 0)) for name in names)
+        names = self.tables.derived("bands", "examples", self._band_names)
+        mine = Counter(self.rows_of("examples", feature)["band"].to_list())
+        return tuple(band(name, names, mine[name]) for name in names)
+
+    def _band_names(self) -> list[str]:
+        return band_order(self.tables.table("examples", "examples")["band"].unique().to_list())
 
     def examples(self, feature: int, band_name: str) -> tuple[ShownExample, ...]:
         """A feature's examples of one band, by rank, with its activation on every token."""
@@ -223,30 +217,32 @@ class Queries:
         if chosen.is_empty():
             return ()
         found = self.tables.reading("transpose", lambda: self.artifacts.feature(feature))
-        return tuple(self._shown(found, row) for row in chosen.iter_rows(named=True))
+        shown = self._drawer(found)
+        return tuple(shown(row) for row in chosen.iter_rows(named=True))
 
-    def _shown(self, found: FeatureActivations, row: dict[str, Any]) -> ShownExample:
-        window = self.tables.table("windows", "corpus").row(row["example"], named=True)
-        text = self._text(window["text_index"])
-        tokens, n_tokens = self.vocabulary(), len(window["token_ids"])
-        return ShownExample(
-            rank=row["rank"],
-            example=row["example"],
-            text_id=window["text_id"],
-            chunk=window["chunk"],
-            position=row["position"],
-            activation=row["activation"],
-            str_tokens=tuple(tokens[i] for i in window["token_ids"]),
-            acts=self.row_index().spread(row["example"], n_tokens, found.rows, found.acts),
-            metadata={k: v for k, v in text.items() if k != "n_copies" and v is not None},
-            n_copies=text["n_copies"],
-        )
+    def _drawer(self, found: FeatureActivations) -> Callable[[dict[str, Any]], ShownExample]:
+        """What turns a row of `examples.parquet` into an example with its text."""
+        windows, texts = self.tables.table("windows", "corpus"), self.corpus_texts()
+        tokens, index = self.vocabulary(), self.row_index()
 
-    def _text(self, text_index: int) -> dict[str, Any]:
-        """Metadata of one text; only texts with an example are listed, so numbers may be skipped."""
-        texts = self.corpus_texts()
-        place = texts["text_index"].search_sorted(text_index)
-        return texts.drop("text_index").row(place, named=True)
+        def shown(row: dict[str, Any]) -> ShownExample:
+            window = windows.row(row["example"], named=True)
+            text = _text(texts, window["text_index"])
+            token_ids = window["token_ids"]
+            return ShownExample(
+                rank=row["rank"],
+                example=row["example"],
+                text_id=window["text_id"],
+                chunk=window["chunk"],
+                position=row["position"],
+                activation=row["activation"],
+                str_tokens=tuple(tokens[i] for i in token_ids),
+                acts=index.spread(row["example"], len(token_ids), found.rows, found.acts),
+                n_copies=text.pop("n_copies"),
+                metadata={name: value for name, value in text.items() if value is not None},
+            )
+
+        return shown
 
     def row_index(self) -> RowIndex:
         """Where each example's rows lie."""
@@ -282,6 +278,13 @@ class Queries:
         if not isinstance(error, ArtifactMissingError | CorruptArtifactError | NotApplicableError):
             return None
         return next((status for status in self.statuses() if status.step == step), None)
+
+
+def _text(texts: pl.DataFrame, text_index: int) -> dict[str, Any]:
+    """Metadata and n_copies of one text; only texts with an example are listed, so numbers may be skipped."""
+    row = texts.row(texts["text_index"].search_sorted(text_index), named=True)
+    del row["text_index"]
+    return row
 
 
 def _histogram(row: dict[str, Any], n_zero: int) -> Histogram:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
-import plotly.graph_objects as go
 from dash import dcc, html
 
 from dashboard import figures, formats
@@ -140,7 +139,7 @@ def histogram_panel(queries: Queries, feature: int, rows: str, scale: str) -> An
     )
 
 
-def histogram_figure(queries: Queries, feature: int, rows: str, scale: str) -> go.Figure:
+def histogram_figure(queries: Queries, feature: int, rows: str, scale: str) -> figures.Figure:
     """The histogram as chosen."""
     return figures.activation_histogram(queries.histogram(feature), rows == "all", scale == "log")
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import plotly.graph_objects as go
 from dash import dcc, html
 
 from dashboard.components.browser import spoken
-from dashboard.figures import CONFIG
+from dashboard.figures import CONFIG, Figure
 
 
-def graph(name: str, figure: go.Figure, summary: str) -> html.Div:
+def graph(name: str, figure: Figure, summary: str) -> html.Div:
     """A figure of fixed height, so that nothing moves when it is drawn."""
-    height = figure.layout.height
+    height = figure["layout"]["height"]
     drawn = dcc.Graph(
         id=name, figure=figure, config=CONFIG, style={"height": f"{height}px"}, className="graph"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import dash_mantine_components as dmc
 from dash import dcc, html
 
 from dashboard import formats
@@ -69,19 +70,14 @@ def scale(top: float) -> html.Div:
 
 
 def token_table(
-    tokens: Sequence[str], values: Sequence[Sequence[str]], headings: Sequence[str], label_text: str
+    tokens: Sequence[str], values: Sequence[Sequence[str]], headings: Sequence[str], name: str
 ) -> html.Div:
-    """Tokens with columns of numbers; `values` are columns, each as long as `tokens`."""
-    head = html.Tr(
-        [html.Th(headings[0], scope="col")] + [html.Th(h, scope="col", className="num") for h in headings[1:]]
-    )
-    rows = [
-        html.Tr([html.Td(chip(token)), *(html.Td(column[i], className="num") for column in values)])
-        for i, token in enumerate(tokens)
-    ]
-    table = html.Table(
-        [html.Thead(head), html.Tbody(rows)],
-        className="plain-table token-table",
-        **spoken(label_text),
+    """Tokens with columns of numbers; `values` are columns, each as long as `tokens`.
+
+    One component for the whole table: a component for each cell would take most of a page's time.
+    """
+    body = [list(cells) for cells in zip([label(token) for token in tokens], *values, strict=True)]
+    table = dmc.Table(
+        data={"head": list(headings), "body": body}, className="plain-table token-table", **spoken(name)
     )
     return html.Div(table, className="table-scroll", tabIndex=0)

@@ -170,7 +170,7 @@ def frequency_content(queries: Queries) -> list[Any]:
     """The figure, and the features that it leaves out or marks."""
     found = queries.frequencies()
     n_dead = found.histogram.n_zero
-    dense = formats.share(found.dense_share)
+    dense = formats.short_share(found.dense_share)
     dense_link = f"/features?sort=frac_active:desc&frac_active=greaterThan:{found.dense_share:g}"
     ends = html.P(
         [

@@ -74,9 +74,9 @@ def check_effects(visit: Visit, artifacts: Artifacts, feature: int) -> None:
     """Every promoted token is shown exactly, in the table and on the bars."""
     table = artifacts.table("influences").filter(pl.col("feature") == feature).sort("rank")
     promoted = table.filter(direction="promotes")
-    chips = visit.page.locator("table[aria-label='Promoted tokens'] .token-chip").all_text_contents()
+    chips = visit.page.locator("table[aria-label='Promoted tokens'] td:first-child").all_text_contents()
     assert chips == [label(token) for token in promoted["token"]]
-    values = visit.page.locator("table[aria-label='Promoted tokens'] td.num").all_text_contents()
+    values = visit.page.locator("table[aria-label='Promoted tokens'] td:last-child").all_text_contents()
     assert values == [formats.signed(value, 4) for value in promoted["influence"]]
     visit.page.wait_for_selector("#effects-figure .ytick text", state="attached")
     ticks = visit.page.locator("#effects-figure .ytick text").all_text_contents()
