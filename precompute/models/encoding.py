@@ -66,7 +66,10 @@ class SAEReader:
         language_model = load_language_model(model_type, device)
         site = language_model.sites.site(site_of(model_type, header))
         check_width(header, language_model.sites.width(site), site.hook_name)
-        return SAEReader(language_model, load_sae(model_type.sae, language_model.device), site)
+        sae = load_sae(model_type.sae, language_model.device)
+        # TransformerLens centers no model whose norms would see it.
+        sae.centers = sae.centers and _has_layer_norm(language_model)
+        return SAEReader(language_model, sae, site)
 
     def encode(
         self,
@@ -136,6 +139,14 @@ class SAEReader:
                 "numbers",
                 'check the weights, or set dtype = "float32"',
             )
+
+
+def _has_layer_norm(language_model: LanguageModel) -> bool:
+    try:
+        norm = language_model.sites.final_norm
+    except NotApplicableError:
+        return False
+    return norm is not None and norm.kind == "LayerNorm"
 
 
 @dataclass(frozen=True)

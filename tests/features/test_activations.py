@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from precompute.errors import ModelError, SAEFormatError, UsageError
 from precompute.features import activations
+from precompute.models.encoding import SAEReader
 from precompute.models.sae.registry import load_sae
 from precompute.stores.row_store import RowStore
 from tests.builders import dense_matrix, step_context
@@ -172,6 +173,14 @@ def test_padding_leaks_into_no_row(subject, tmp_path, family):
     one = compute(subject, tmp_path / "one", chosen=chosen, few=True, batch_size=1)
     many = compute(subject, tmp_path / "many", chosen=chosen, few=True, batch_size=64)
     np.testing.assert_allclose(dense_matrix(many), dense_matrix(one), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_centering_is_for_layer_norms(tmp_path, family):
+    """TransformerLens leaves an RMSNorm model as it is."""
+    sae = save_sae(tmp_path / "sae", center_activations=True)
+    reader = SAEReader.load(model_type(save_model(family, tmp_path / "lm"), sae), "cpu")
+    assert reader.sae.centers == (family == "gpt2")
 
 
 REFUSED = [

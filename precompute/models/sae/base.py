@@ -73,6 +73,7 @@ class SAE(ABC):
         self.weights = {name: weights[name].to(device) for name in header.shapes()}
         self.W_enc, self.W_dec = self.weights["W_enc"].contiguous(), self.weights["W_dec"].contiguous()
         self.b_dec = self.weights["b_dec"]
+        self.centers = header.center_activations
 
     @property
     def d_sae(self) -> int:
@@ -123,6 +124,13 @@ class SAE(ABC):
         As SAELens does at run time: `expected_average_only_in` is folded into the weights when an SAE is
         saved, so it changes nothing here; layer_norm takes the sample standard deviation (ddof 1).
         """
+        if not self.centers:
+            return self._normalize(x)
+        mean = x.mean(dim=-1, keepdim=True)
+        inner = self._normalize(x - mean)
+        return Normalized(inner.values, inner.scale, mean if inner.shift is None else mean + inner.shift)
+
+    def _normalize(self, x: Tensor) -> Normalized:
         kind = self.header.normalize_activations
         if kind == "constant_norm_rescale":
             scale = x.norm(dim=-1, keepdim=True) / self.header.d_in**0.5

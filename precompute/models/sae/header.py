@@ -52,6 +52,9 @@ class SAEHeader:
     """Whether `b_dec` is taken off the input before encoding."""
     normalize_activations: Normalization = "none"
     """Normalisation of the input, undone by `decode`."""
+    center_activations: bool = False
+    """Whether it was trained on a model whose writing weights TransformerLens had centered: there every
+    vector of the residual stream has mean 0, which changes nothing that a LayerNorm reads."""
     rescale_acts_by_decoder_norm: bool = False
     """Whether activations count in units of normalised decoder rows (TopK only)."""
 

@@ -58,6 +58,7 @@ def read_header(directory: Path) -> SAEHeader:
         k=check_k(positive_int(config, "k", path), d_sae, path) if architecture == "topk" else None,
         apply_b_dec_to_input=bool(config.get("apply_b_dec_to_input", True)),
         normalize_activations=_one_of(config, "normalize_activations", "none", NORMALIZATIONS, path),
+        center_activations=bool(config.get("center_activations", False)),
         rescale_acts_by_decoder_norm=bool(config.get("rescale_acts_by_decoder_norm", False)),
     )
     storage = _one_of(config, "storage", "float32", STORAGES, path)
@@ -112,6 +113,7 @@ def _config(header: SAEHeader, storage: str) -> dict[str, Any]:
         "hook_name",
         "apply_b_dec_to_input",
         "normalize_activations",
+        "center_activations",
         "rescale_acts_by_decoder_norm",
         "prepend_bos",
     )

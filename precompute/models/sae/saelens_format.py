@@ -55,6 +55,7 @@ def read_header(directory: Path) -> SAEHeader:
         k=_k(config, d_sae, path) if architecture == "topk" else None,
         apply_b_dec_to_input=bool(config.get("apply_b_dec_to_input", True)),
         normalize_activations=_normalization(config, path),
+        center_activations=bool(_model_options(config).get("center_writing_weights", False)),
         rescale_acts_by_decoder_norm=architecture == "topk"
         and bool(config.get("rescale_acts_by_decoder_norm", False)),
     )
@@ -89,6 +90,12 @@ def _said(config: Mapping[str, Any], key: str, default: Any) -> Any:
     metadata = config.get("metadata") or {}
     value = metadata.get(key, config.get(key)) if isinstance(metadata, Mapping) else config.get(key)
     return default if value is None else value
+
+
+def _model_options(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How TransformerLens was told to change the model before the SAE was trained on it."""
+    options = _said(config, "model_from_pretrained_kwargs", {})
+    return options if isinstance(options, Mapping) else {}
 
 
 def _hook_name(config: Mapping[str, Any], path: Path) -> str | None:

@@ -93,6 +93,31 @@ def test_header_of_new_versions(tmp_path):
     assert header.rescale_acts_by_decoder_norm
 
 
+@pytest.mark.parametrize("normalize", NORMALIZATIONS)
+def test_model_with_centered_weights(tmp_path, normalize):
+    """Such a model's vectors have mean 0; on the plain model's the mean is taken off, and put back."""
+    options = {"center_writing_weights": True}
+    directory = saved(random_sae("topk", normalize), tmp_path)
+    assert not read_header(directory).center_activations
+    path = directory / "cfg.json"
+    config = json.loads(path.read_text())
+    config["metadata"]["model_from_pretrained_kwargs"] = options
+    path.write_text(json.dumps(config))
+    theirs = TopKSAE.load_from_disk(
+        rewrite(directory, metadata=config["metadata"] | {"model_from_pretrained_kwargs": {}})
+    )
+    path.write_text(json.dumps(config))
+    ours = load_sae(directory)
+    assert ours.header.center_activations
+    x = torch.randn(30, D_IN) + 2
+    mean = x.mean(-1, keepdim=True)
+    with torch.no_grad():
+        acts = theirs.encode(x - mean)
+        expected = theirs.decode(acts) + mean
+    torch.testing.assert_close(ours.encode_dense(x), acts, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ours.decode(ours.encode(x)), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_header_without_metadata(tmp_path):
     sae = random_sae("standard")
     sae.cfg.metadata = SAEMetadata()
