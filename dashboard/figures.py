@@ -179,7 +179,7 @@ def _axis(title: str) -> dict[str, Any]:
         "automargin": True,
         "zeroline": False,
         "tickfont": {"size": 11},
-        "title": {"text": title, "font": {"size": 12}},
+        "title": {"text": title, "font": {"size": 12}, "standoff": 10},
     }
 
 

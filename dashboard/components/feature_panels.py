@@ -72,7 +72,7 @@ def _activity(found: FeatureStatistics) -> list[Fact]:
 
 def _strength(found: FeatureStatistics) -> list[Fact]:
     s, d = found.stats, formats.decimal
-    quartiles = f"quartiles {d(s['q25'])} to {d(s['q75'])}" if s["q25"] is not None else "never active"
+    quartiles = f"IQR {d(s['q25'])} to {d(s['q75'])}" if s["q25"] is not None else "never active"
     return [
         Fact(
             "Maximum",
@@ -83,11 +83,16 @@ def _strength(found: FeatureStatistics) -> list[Fact]:
         Fact(
             "Mean (active)",
             d(s["mean_active"]),
-            f"{d(s['mean'])} over all rows",
+            f"{d(s['mean'])} overall",
             "Mean over the rows on which it fires",
         ),
-        Fact("Median (active)", d(s["median"]), quartiles, "Quartiles of the non-zero activations"),
-        Fact("Std", d(s["std"]), "over all rows", "Standard deviation (ddof 0), zeros included"),
+        Fact(
+            "Median (active)",
+            d(s["median"]),
+            quartiles,
+            "Median of the non-zero activations, and their quartiles (IQR: the middle half)",
+        ),
+        Fact("Std", d(s["std"]), "overall", "Standard deviation (ddof 0), zeros included"),
     ]
 
 

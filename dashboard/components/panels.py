@@ -84,8 +84,9 @@ def command_for(queries: Queries, step: str) -> str:
 
 def empty(sentence: str, command: str | None = None) -> html.Div:
     """A sentence in place of content, and a command to copy."""
-    sentence = sentence[:1].upper() + sentence[1:]
-    parts: list[Content] = [html.P(sentence.replace("..", "."), className="empty-sentence")]
+    is_name = "_" in sentence.split(" ", 1)[0]
+    shown = sentence if is_name else sentence[:1].upper() + sentence[1:]
+    parts: list[Content] = [html.P(shown.rstrip(".") + ".", className="empty-sentence")]
     if command:
         parts.append(html.Div(["Run ", html.Code(command)], className="empty-command"))
     return html.Div(parts, className="empty", role="status")

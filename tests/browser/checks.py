@@ -146,3 +146,26 @@ def check_odd_addresses(visit: Visit) -> None:
         visit.open(path)
         assert "expected" in visit.text("#page")
         assert visit.page.locator("#page a[href='/']").count() == 1
+
+
+def check_everything(visit: Visit, artifacts: Artifacts) -> None:
+    """All of the above, on the features of a subject that differ most from each other."""
+    check_overview(visit, artifacts)
+    check_table(visit, artifacts)
+    check_search(visit, artifacts)
+    for feature in telling_features(artifacts):
+        check_feature(visit, artifacts, feature)
+    firing = artifacts.table("feature_stats").filter(pl.col("n_nonzero") > 0).sort("n_nonzero")
+    usual = firing["feature"][firing.height // 2]
+    check_choices(visit, artifacts, usual)
+    check_steps(visit, min(usual, artifacts.row_store().d_sae - 2))
+    check_odd_addresses(visit)
+
+
+def telling_features(artifacts: Artifacts) -> list[int]:
+    """The first and the last, the strongest, the most frequent, and one that never fires, if any."""
+    stats = artifacts.table("feature_stats").sort("feature")
+    silent = stats.filter(pl.col("n_nonzero") == 0)["feature"].to_list()
+    strongest = stats.sort("max", descending=True)["feature"][0]
+    frequent = stats.sort("n_nonzero", descending=True)["feature"][0]
+    return list(dict.fromkeys([stats["feature"][0], stats["feature"][-1], strongest, frequent, *silent[:1]]))
