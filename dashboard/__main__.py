@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import subprocess
 import sys
@@ -16,16 +17,19 @@ from dashboard.settings import DashboardSettings, read_settings
 from precompute.command_line import INTERRUPTED, run_command
 from precompute.errors import UsageError
 
-USAGE = UsageError.exit_code
+GIVEN_UP = (UsageError.exit_code, INTERRUPTED)
+"""Exit codes of the computation after which nothing is served."""
 
 
 def main(argv: list[str]) -> int:
     """Serve until stopped; returns the exit code."""
     settings = read_settings(argv)
     app = create_app(settings)
+    # A port that is taken must be said before the minutes of computing, not after.
+    listen(settings.host, settings.port).close()
+    if settings.precompute and (code := precompute(settings)) in (*GIVEN_UP, -signal.SIGTERM):
+        return code if code >= 0 else 128 - code
     listener = listen(settings.host, settings.port)
-    if settings.precompute and (code := precompute(settings)) in (USAGE, INTERRUPTED):
-        return code
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # Waitress warns whenever a page's parallel requests wait for a thread for a moment.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
@@ -49,10 +53,24 @@ def precompute(settings: DashboardSettings) -> int:
     }
     for name, value in options.items():
         command += [] if value is None else [name, str(value)]
-    code = subprocess.run(command, check=False).returncode
-    if code not in (0, USAGE, INTERRUPTED):
+    code = run_and_wait(command)
+    if code not in (0, *GIVEN_UP, -signal.SIGTERM):
         print("lightwell: not everything could be computed; the pages say what is missing", file=sys.stderr)
     return code
+
+
+def run_and_wait(command: list[str]) -> int:
+    """Run a command that handles Ctrl-C by itself, and that ends when this process is told to end."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    process = subprocess.Popen(command)
+    # Ctrl-C reaches the child too, which says how to go on; dying first would take its time from it.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from dash import Dash
 
-from dashboard.__main__ import listen, main
+from dashboard.__main__ import listen, main, run_and_wait
 from dashboard.app import create_app
 from dashboard.pages import PAGES
 from dashboard.settings import LOOPBACK_NAMES, DashboardSettings, read_settings
@@ -267,4 +268,21 @@ def test_a_port_that_is_taken() -> None:
 def test_an_unknown_model_type_leaves_no_trace(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown model type"):
         main(["fulll", "--data-dir", str(tmp_path / "data"), "--port", "0"])
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_computation_before_serving_keeps_its_exit_code_and_our_signals() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    assert run_and_wait([sys.executable, "-c", "raise SystemExit(2)"]) == 2
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_taken_port_ends_the_command_with_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [sys.executable, "-m", "dashboard", "--port", str(taken.getsockname()[1]), "--data-dir"]
+        ended = subprocess.run(
+            [*command, str(tmp_path / "data")], capture_output=True, text=True, check=False
+        )
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
     assert not (tmp_path / "data").exists()
