@@ -18,7 +18,7 @@ from dash import Dash
 from dashboard.__main__ import listen, main, run_and_wait
 from dashboard.app import create_app
 from dashboard.pages import PAGES
-from dashboard.settings import LOOPBACK_NAMES, DashboardSettings, read_settings
+from dashboard.settings import LOOPBACK_NAMES, DashboardSettings, parser, read_settings
 from precompute.errors import ConfigError, UsageError
 from tests.dashboard.made_artifacts import D_SAE, OUTPUTS, PlainArtifacts, plain_artifacts
 
@@ -195,6 +195,14 @@ def test_nothing_is_loaded_from_another_host(app: Dash) -> None:
 def test_every_page_is_described() -> None:
     assert all(page.description.endswith(".") and page.title for page in PAGES)
     assert len({page.path for page in PAGES}) == len(PAGES)
+
+
+def test_every_page_and_option_is_in_the_readme() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    for page in PAGES:
+        assert f"| `{page.path.replace('<number>', '123')}` |" in readme
+    options = [option for action in parser()._actions for option in action.option_strings]
+    assert [o for o in options if o.startswith("--") and o not in readme and o != "--help"] == []
 
 
 HEAVY = ("torch", "transformers", "peft", "numba", "umap", "sklearn", "fast_hdbscan", "sae_lens")
