@@ -277,7 +277,9 @@ class Queries:
         """The state of the step whose artifact was missed, for a panel that must say so."""
         if not isinstance(error, ArtifactMissingError | CorruptArtifactError | NotApplicableError):
             return None
-        return next((status for status in self.statuses() if status.step == step), None)
+        # Where the model or SAE is gone, states cannot be judged; the error says enough by itself.
+        known = optional(self.statuses) or ()
+        return next((status for status in known if status.step == step), None)
 
 
 def _text(texts: pl.DataFrame, text_index: int) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from precompute.errors import (
     ArtifactMissingError,
     CorruptArtifactError,
     LightwellError,
-    NotApplicableError,
     StoreError,
 )
 from precompute.reading import Artifacts
@@ -72,10 +71,10 @@ class Tables:
 
 
 def optional(read: Callable[[], Answer]) -> Answer | None:
-    """What is read, or None where its artifact is absent or damaged; its own panel says so."""
+    """What is read, or None where that is absent, damaged or not applicable; its own panel says so."""
     try:
         return read()
-    except (ArtifactMissingError, NotApplicableError, CorruptArtifactError):
+    except LightwellError:
         return None
 
 

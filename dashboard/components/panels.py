@@ -68,7 +68,7 @@ def absent(queries: Queries, step: str, error: LightwellError) -> html.Div:
         return empty(f"{step} has no meaning for {queries.model_type.name}: {reason}.")
     if status is not None and status.state == "running":
         return empty(f"{step} is being computed now. Open the page again when it is done.")
-    return empty(f"{message}.", command_of(str(error)) or command_for(queries, step))
+    return empty(f"{message}.", command_of(str(error)))
 
 
 def command_of(message: str) -> str | None:

@@ -45,14 +45,13 @@ SHARES = ("recovered", "dead_share", "dense_share", "fvu")
 
 def layout(queries: Queries, _asked: Address) -> html.Div:
     """The whole page."""
-    statuses = queries.statuses()
     return html.Div(
         [
             heading(queries),
             html.Div(
                 [
                     html.Div([subject_panel(queries), quality_panel(queries)], className="column"),
-                    html.Div([frequency_panel(queries), steps_panel(queries, statuses)], className="column"),
+                    html.Div([frequency_panel(queries), steps_panel(queries)], className="column"),
                 ],
                 className="overview-columns",
             ),
@@ -191,8 +190,14 @@ def frequency_content(queries: Queries) -> list[Any]:
     return [graph("frequency-figure", figure, figures.summary(found.histogram, "features")), ends]
 
 
-def steps_panel(queries: Queries, statuses: tuple[StepStatus, ...]) -> Any:
+def steps_panel(queries: Queries) -> Any:
     """What is computed, what is stale, and how large it is."""
+    content = filled(queries, "", lambda: steps_content(queries, queries.statuses()))
+    return panel("Computed", content, anchor="steps")
+
+
+def steps_content(queries: Queries, statuses: tuple[StepStatus, ...]) -> list[Any]:
+    """One sentence on all steps, and a line for each."""
     waiting = [status for status in statuses if status.state not in UP_TO_DATE]
     total = formats.size(sum(status.n_bytes for status in statuses))
     command = f"python -m precompute.unified --model-type {queries.model_type.name}"
@@ -201,7 +206,7 @@ def steps_panel(queries: Queries, statuses: tuple[StepStatus, ...]) -> Any:
         if waiting
         else html.P(f"All {len(statuses)} steps are up to date; {total} on disk.", className="caption")
     )
-    return panel("Computed", [note, steps_table(statuses)], anchor="steps")
+    return [note, steps_table(statuses)]
 
 
 def steps_table(statuses: tuple[StepStatus, ...]) -> html.Div:

@@ -84,3 +84,15 @@ def test_nothing_is_wider_than_the_window(visit: Visit, width: int) -> None:
     for path in ("/", "/features", "/feature/5"):
         visit.open(path)
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_enter_in_the_table_opens_the_feature(visit: Visit) -> None:
+    visit.open("/features?sort=feature:desc")
+    visit.page.wait_for_selector(".ag-row a.feature-link")
+    visit.page.locator(".ag-row[row-index='1'] [col-id='max']").click()
+    visit.page.keyboard.press("Enter")
+    visit.page.wait_for_selector("#feature-title")
+    assert visit.page.url.endswith("/feature/22")
+    visit.page.go_back()
+    visit.page.wait_for_selector(".ag-row a.feature-link")
+    assert visit.page.url.endswith("/features?sort=feature:desc")

@@ -19,7 +19,8 @@ from dashboard.__main__ import listen, main, run_and_wait
 from dashboard.app import create_app
 from dashboard.pages import PAGES
 from dashboard.settings import LOOPBACK_NAMES, DashboardSettings, parser, read_settings
-from precompute.errors import ConfigError, UsageError
+from precompute.errors import ConfigError, ModelError, UsageError
+from precompute.pipeline.plan import StepStatus
 from tests.dashboard.made_artifacts import D_SAE, OUTPUTS, PlainArtifacts, plain_artifacts
 
 SETTINGS = DashboardSettings(model_type="test")
@@ -169,6 +170,20 @@ def test_a_missing_artifact_empties_its_panel_only(
     shown = [page(app, path) for path in ("/", "/features", "/feature/5")]
     assert f"python -m precompute.unified --model-type test --only {step}" in "".join(shown)
     assert "1 step of" in shown[0]
+
+
+def test_a_model_that_is_gone_leaves_the_artifacts_readable(
+    artifacts: PlainArtifacts, tmp_path: Path
+) -> None:
+    class Orphaned(PlainArtifacts):
+        def status(self) -> tuple[StepStatus, ...]:
+            raise ModelError("no directory model", "a model", "put it back")
+
+    full = create_app(SETTINGS, Orphaned(artifacts.subject))
+    assert "no directory model; expected a model" in page(full, "/").lower()
+    assert "Nothing to show" not in page(full, "/feature/5")
+    bare = create_app(SETTINGS, Orphaned(plain_artifacts(tmp_path).subject))
+    assert "--only activations" in page(bare, "/feature/5")
 
 
 @pytest.mark.parametrize(
