@@ -36,7 +36,7 @@ def create_app(settings: DashboardSettings, artifacts: Artifacts | None = None) 
     Its queries are `app.server.config["QUERIES"]`, for whoever wants to warm them up.
     """
     opened = artifacts or open_artifacts(settings.model_type, settings.data_dir, settings.config)
-    queries = Queries(opened)
+    queries = Queries(opened, settings.command_options)
     app = Dash(
         "dashboard",
         assets_folder=str(ASSETS),
@@ -84,9 +84,12 @@ def page_for(queries: Queries, pathname: object, search: object) -> Shown:
         return page_at(asked).show(queries, asked)
     except LightwellError as error:
         found, _, command = str(error).partition("; run: ")
-        return Shown(
-            "", "Nothing to show", message_page("Nothing to show here", f"{found}.", command or None)
-        )
+        return Shown("", "Nothing to show", _message(queries, found, command))
+
+
+def _message(queries: Queries, sentence: str, command: str) -> html.Div:
+    run = command + queries.options if command else None
+    return message_page("Nothing to show here", f"{sentence}.", run)
 
 
 def _report(error: Exception) -> None:

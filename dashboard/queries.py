@@ -50,8 +50,10 @@ class Queries:
     """The questions, asked of one model type. Raises ArtifactMissingError, NotApplicableError or
     CorruptArtifactError where an answer's artifact is not there, and AddressError for an unknown feature."""
 
-    def __init__(self, artifacts: Artifacts) -> None:
+    def __init__(self, artifacts: Artifacts, options: str = "") -> None:
         self.artifacts = artifacts
+        self.options = options
+        """What a command for this model type needs besides its name, such as ` --config my.toml`."""
         self.tables = Tables(artifacts)
 
     @property
@@ -62,6 +64,11 @@ class Queries:
     def statuses(self) -> tuple[StepStatus, ...]:
         """The state of every step, looked up now."""
         return self.artifacts.status()
+
+    def command(self, *steps: str) -> str:
+        """The command that computes some steps, or everything."""
+        only = f" --only {','.join(steps)}" if steps else ""
+        return f"python -m precompute.unified --model-type {self.model_type.name}{only}{self.options}"
 
     def warm_up(self) -> None:
         """Read the large tables before the first visitor waits for them; what is absent is passed over."""

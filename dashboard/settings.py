@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,12 @@ class DashboardSettings:
     """Names under which the server answers."""
     auth: str | None = None
     """USER:PASSWORD that every request must bring, or None."""
+
+    @property
+    def command_options(self) -> str:
+        """What a command on the same subject needs besides its name, to be pasted into a shell."""
+        given = (("--config", self.config), ("--data-dir", self.data_dir))
+        return "".join(f" {name} {shlex.quote(str(value))}" for name, value in given if value is not None)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -68,18 +68,14 @@ def absent(queries: Queries, step: str, error: LightwellError) -> html.Div:
         return empty(f"{step} has no meaning for {queries.model_type.name}: {reason}.")
     if status is not None and status.state == "running":
         return empty(f"{step} is being computed now. Open the page again when it is done.")
-    return empty(f"{message}.", command_of(str(error)))
+    command = command_of(str(error))
+    return empty(f"{message}.", command and command + queries.options)
 
 
 def command_of(message: str) -> str | None:
     """The command that an error names."""
     _, found, command = message.partition("run: ")
     return command if found else None
-
-
-def command_for(queries: Queries, step: str) -> str:
-    """The command that computes a step."""
-    return f"python -m precompute.unified --model-type {queries.model_type.name} --only {step}"
 
 
 def empty(sentence: str, command: str | None = None) -> html.Div:

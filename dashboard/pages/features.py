@@ -15,7 +15,7 @@ from dashboard import formats, grid
 from dashboard.address import Address
 from dashboard.columns import COLUMNS, Column
 from dashboard.components.browser import in_browser, spoken
-from dashboard.components.panels import absent, command_for
+from dashboard.components.panels import absent
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
 from precompute.errors import LightwellError
@@ -71,10 +71,10 @@ def missing_columns(queries: Queries, table: pl.DataFrame) -> Any:
     if not left_out:
         return None
     names = ", ".join(column.heading for column in left_out)
-    steps = ",".join(dict.fromkeys(column.step for column in left_out))
+    steps = dict.fromkeys(column.step for column in left_out)
     text: list[Any] = [
         f"Left out, since missing or damaged: {names}. Run ",
-        html.Code(command_for(queries, steps)),
+        html.Code(queries.command(*steps)),
     ]
     return html.Div(text, className="empty slim", role="status")
 

@@ -200,9 +200,8 @@ def steps_content(queries: Queries, statuses: tuple[StepStatus, ...]) -> list[An
     """One sentence on all steps, and a line for each."""
     waiting = [status for status in statuses if status.state not in UP_TO_DATE]
     total = formats.size(sum(status.n_bytes for status in statuses))
-    command = f"python -m precompute.unified --model-type {queries.model_type.name}"
     note = (
-        empty(f"{formats.plural(len(waiting), 'step')} of {len(statuses)} not up to date", command)
+        empty(f"{formats.plural(len(waiting), 'step')} of {len(statuses)} not up to date", queries.command())
         if waiting
         else html.P(f"All {len(statuses)} steps are up to date; {total} on disk.", className="caption")
     )

@@ -200,6 +200,13 @@ def test_a_damaged_artifact_empties_its_panel_only(
     assert "--verify" in "".join(shown) or "missing or damaged" in shown[1]
 
 
+def test_commands_name_the_configuration_that_is_served(tmp_path: Path) -> None:
+    settings = DashboardSettings(model_type="test", config=Path("my types.toml"), data_dir=Path("d"))
+    app = create_app(settings, plain_artifacts(tmp_path))
+    for path in ("/", "/features", "/feature/1"):
+        assert " --config 'my types.toml' --data-dir d" in page(app, path)
+
+
 def test_nothing_is_loaded_from_another_host(app: Dash) -> None:
     index = app.server.test_client().get("/").text
     loaded = re.findall(r"(?:src|href)=\"([^\"]+)\"", index)
