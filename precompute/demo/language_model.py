@@ -51,7 +51,8 @@ def load_model(directory: Path) -> Any:
     """Load a saved model in float32, with no network."""
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(directory, local_files_only=True, dtype=torch.float32).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(directory, local_files_only=True, dtype=torch.float32)
+    return model.eval()
 
 
 def save_model(model: Any, directory: Path) -> None:

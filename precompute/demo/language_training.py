@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from precompute.demo.checkpoints import (
     save_checkpoint,
 )
 from precompute.demo.language_model import N_CTX, build_model, mean_loss, save_model, token_losses
+from precompute.demo.meter import Meter, Timer
 from precompute.demo.token_rows import Ids, RowOrder, Rows, take_rows
 
 log = logging.getLogger(__name__)
@@ -86,27 +87,19 @@ class LanguageRun:
 
     def train(self, path: Path, held_out: Rows, snapshot: Path) -> Any:
         """Run the remaining steps and return the model; progress goes to the log."""
-        order = RowOrder(len(self.stream), N_CTX - 1, self.training.seed)
-        last_save = time.monotonic()
-        loss, since, logged = 0.0, time.monotonic(), self.step
-        for index, starts in enumerate(order.batches(self.training.rows_per_step)):
-            if index < self.step:
-                continue
-            if self.step >= self.training.n_steps:
-                break
-            loss += self._train_step(take_rows(self.stream, starts, N_CTX - 1))
-            if self.step % 20 == 0:
-                n_done, elapsed = self.step - logged, time.monotonic() - since
-                speed = n_done * self.training.rows_per_step * N_CTX / elapsed
-                log.info("step %d/%d loss %.4f %.0f tokens/s", self.step, self.training.n_steps,
-                         loss / n_done, speed)  # fmt: skip
-                loss, since, logged = 0.0, time.monotonic(), self.step
-            if time.monotonic() - last_save > INTERVAL_S:
+        training = self.training
+        order = RowOrder(len(self.stream), N_CTX - 1, training.seed)
+        meter = Meter(training.n_steps, training.rows_per_step * N_CTX, 20, "tokens")
+        timer = Timer(INTERVAL_S)
+        batches = islice(order.batches(training.rows_per_step), self.step, training.n_steps)
+        for starts in batches:
+            loss = self._train_step(take_rows(self.stream, starts, N_CTX - 1))
+            meter.add(self.step, loss)
+            if timer.due():
                 self.save(path)
                 save_model(self.model, snapshot)
                 log.info("held-out loss %.4f at step %d", self._evaluate(held_out), self.step)
-                last_save = since = time.monotonic()
-                loss, logged = 0.0, self.step
+                meter.restart()
         self.save(path)
         return self.model.eval()
 

@@ -79,6 +79,18 @@ def split_model(directory: Path) -> SplitModel:
     return SplitModel(truncated(load_model(directory)), tail)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of the held-out texts, as the model sees them."""
+
+    rows: Tensor
+    """Token ids (n_rows, n_ctx), `IGNORED` at the end of short rows."""
+    site: Tensor
+    """Activations at the site (n_rows, n_ctx, d_in)."""
+    used: Tensor
+    """Which positions are text (n_rows, n_ctx)."""
+
+
 @dataclass
 class Sums:
     """Running sums of one SAE over batches."""
@@ -136,42 +148,45 @@ def measure(
     site_sums = SiteSums(mean)
     sums = {name: Sums(np.zeros(sae.W_enc.shape[1], dtype=np.int64)) for name, sae in saes.items()}
     for first in range(0, len(rows), batch_size):
-        batch = torch.from_numpy(rows[first : first + batch_size])
-        batch = batch[:, : int((batch != IGNORED).sum(1).max())]
-        site = site_activations(model.prefix, batch)
-        used = batch != IGNORED
-        used[:, 0] = False
-        _add_site(site_sums, model, site, batch, used)
+        batch = _batch(model, rows[first : first + batch_size])
+        _add_site(site_sums, model, batch)
         for name, sae in saes.items():
-            _add_sae(sums[name], sae, model, site, batch, used)
+            _add_sae(sums[name], sae, model, batch)
     n_targets = int(np.count_nonzero(rows[:, 1:] != IGNORED))
     return {name: _quality(sums[name], site_sums, n_targets) for name in saes}
 
 
-def _add_site(sums: SiteSums, model: SplitModel, site: Tensor, rows: Tensor, used: Tensor) -> None:
+def _batch(model: SplitModel, rows: Rows) -> Batch:
+    """Run the model up to the site on some rows, cut to the longest of them."""
+    tokens = torch.from_numpy(rows)
+    tokens = tokens[:, : int((tokens != IGNORED).sum(1).max())]
+    used = tokens != IGNORED
+    used[:, 0] = False
+    return Batch(tokens, site_activations(model.prefix, tokens), used)
+
+
+def _add_site(sums: SiteSums, model: SplitModel, batch: Batch) -> None:
     """Add one batch to the model's own sums."""
-    x = site[used].double()
+    x = batch.site[batch.used].double()
     sums.n_rows += len(x)
     sums.squares += float(x.square().sum())
     sums.total = sums.total + x.sum(0)
-    sums.losses["model"] += model.losses(site, rows)
-    replacements = {"zero": torch.zeros_like(sums.mean), "mean": sums.mean}
-    for name, value in replacements.items():
-        sums.losses[name] += model.losses(torch.where(used[..., None], value, site), rows)
+    sums.losses["model"] += model.losses(batch.site, batch.rows)
+    for name, value in {"zero": torch.zeros_like(sums.mean), "mean": sums.mean}.items():
+        replaced = torch.where(batch.used[..., None], value, batch.site)
+        sums.losses[name] += model.losses(replaced, batch.rows)
 
 
-def _add_sae(
-    sums: Sums, sae: TopKSAE, model: SplitModel, site: Tensor, rows: Tensor, used: Tensor
-) -> None:
+def _add_sae(sums: Sums, sae: TopKSAE, model: SplitModel, batch: Batch) -> None:
     """Add one batch to an SAE's sums."""
-    x = site[used]
+    x = batch.site[batch.used]
     chosen, acts, x_hat = reconstruct(sae, x)
     sums.fired += np.bincount(chosen[acts.numpy() > 0], minlength=len(sums.fired))
     sums.squared_error += float((x - x_hat).double().square().sum())
     sums.cosine += float(torch.nn.functional.cosine_similarity(x, x_hat).double().sum())
-    spliced = site.clone()
-    spliced[used] = x_hat
-    sums.loss += model.losses(spliced, rows)
+    spliced = batch.site.clone()
+    spliced[batch.used] = x_hat
+    sums.loss += model.losses(spliced, batch.rows)
 
 
 def _quality(sums: Sums, site: SiteSums, n_targets: int) -> SAEQuality:

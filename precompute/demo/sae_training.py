@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from precompute.demo.checkpoints import INTERVAL_S, load_checkpoint, save_checkpoint
+from precompute.demo.meter import Meter, Timer
 from precompute.demo.sparse_kernels import (
+    AdamStep,
     Floats,
     Integers,
+    Latents,
+    Reconstruction,
     adam_rows,
     add_gradients,
     reconstruct,
@@ -82,6 +87,10 @@ class SAEWeights:
     scale: float
     """Root mean square of the centred activations; what they are divided by."""
 
+    def latents(self) -> Latents:
+        """Return what the kernels need."""
+        return Latents(self.encoder, self.b_enc[:, 0], self.decoder)
+
     def named(self) -> dict[str, Floats]:
         """Return the trained arrays by name."""
         return {"encoder": self.encoder, "b_enc": self.b_enc, "decoder": self.decoder, "b_dec": self.b_dec}
@@ -107,15 +116,16 @@ def geometric_median(points: Floats, n_iterations: int = 20) -> Floats:
     return centre
 
 
-def encode_scores(centred: Floats, weights: SAEWeights) -> Integers:
-    """Return the pre-activations (n_rows, d_sae) in bfloat16, as the 16-bit integers that order like them.
+def score_blocks(centred: Floats, weights: SAEWeights) -> Iterator[Integers]:
+    """Yield blocks of pre-activations (n_block, d_sae) in bfloat16, as 16-bit integers that order like them.
 
     Integers order bfloat16 numbers rightly where at least one is positive, which is all that top-k needs.
     """
     encoder = torch.from_numpy(weights.encoder).bfloat16().T
     bias = torch.from_numpy(weights.b_enc[:, 0]).bfloat16()
-    scores = torch.addmm(bias, torch.from_numpy(centred).bfloat16(), encoder)
-    return scores.view(torch.int16).numpy()
+    rows = torch.from_numpy(centred).bfloat16()
+    for first in range(0, len(rows), _ENCODE_ROWS):
+        yield torch.addmm(bias, rows[first : first + _ENCODE_ROWS], encoder).view(torch.int16).numpy()
 
 
 class SAERun:
@@ -128,9 +138,7 @@ class SAERun:
         self.weights = initial_weights(sample.astype(np.float32), training)
         names = self.weights.named()
         self.moments = {
-            f"{name}.{moment}": np.zeros_like(value)
-            for name, value in names.items()
-            for moment in ("m", "v")
+            f"{name}.{moment}": np.zeros_like(value) for name, value in names.items() for moment in ("m", "v")
         }
         self.gradients = {name: np.zeros_like(value) for name, value in names.items()}
         self.last_fired = np.zeros(training.d_sae, dtype=np.int64)
@@ -154,21 +162,14 @@ class SAERun:
 
     def train(self, path: Path) -> SAEWeights:
         """Run the remaining steps and return the weights; progress goes to the log."""
-        last_save = since = time.monotonic()
-        loss, logged = 0.0, self.step
-        for rows in self._batches():
-            if self.step >= self.training.n_steps:
-                break
-            loss += self.train_step(self._load(rows))
-            if self.step % 100 == 0:
-                n_done, elapsed = self.step - logged, time.monotonic() - since
-                log.info("step %d/%d fvu %.4f dead %.4f %.0f rows/s", self.step, self.training.n_steps,
-                         loss / n_done, len(self._dead()) / self.training.d_sae,
-                         n_done * self.training.rows_per_step / elapsed)  # fmt: skip
-                loss, since, logged = 0.0, time.monotonic(), self.step
-            if time.monotonic() - last_save > INTERVAL_S:
+        training = self.training
+        meter = Meter(training.n_steps, training.rows_per_step, 100, "rows")
+        timer = Timer(INTERVAL_S)
+        for rows in islice(self._batches(), training.n_steps - self.step):
+            loss = self.train_step(self._load(rows))
+            meter.add(self.step, loss, note=f", dead {len(self._dead()) / training.d_sae:.4f}")
+            if timer.due():
                 self.save(path)
-                last_save = time.monotonic()
         self.save(path)
         return self.weights
 
@@ -178,43 +179,36 @@ class SAERun:
         centred = x - weights.b_dec
         dead = self._dead()
         chosen, chosen_aux = self._choose(centred, dead)
-        acts, d_acts, error = reconstruct(
-            centred, centred, chosen, weights.encoder, weights.b_enc[:, 0], weights.decoder
-        )
-        self._accumulate(centred, error, chosen, acts, d_acts)
+        found = reconstruct(centred, centred, chosen, weights.latents())
+        self._accumulate(centred, found)
         slopes = self.gradients["b_enc"][:, 0] @ weights.encoder
-        self.gradients["b_dec"] += error.sum(0) - slopes
-        if len(chosen_aux):
-            part = centred[: len(chosen_aux)]
-            target = -error[: len(chosen_aux)]
-            found = reconstruct(part, target, chosen_aux, weights.encoder, weights.b_enc[:, 0], weights.decoder)
-            self._accumulate(part, found[2], chosen_aux, found[0], found[1])
+        self.gradients["b_dec"] += found.error.sum(0) - slopes
+        n_aux = len(chosen_aux)
+        if n_aux:
+            target = -found.error[:n_aux]
+            explained = reconstruct(centred[:n_aux], target, chosen_aux, weights.latents())
+            self._accumulate(centred[:n_aux], explained)
         self._update()
-        self.last_fired[chosen[acts > 0]] = self.step * self.training.rows_per_step
-        return float(np.mean(error.astype(np.float64) ** 2))
+        self.last_fired[chosen[found.acts > 0]] = self.step * self.training.rows_per_step
+        return float(np.mean(found.error.astype(np.float64) ** 2))
 
     def _choose(self, centred: Floats, dead: Integers) -> tuple[Integers, Integers]:
         """Return the active latents of all rows, and the best dead ones of the first rows."""
         k_aux = min(self.training.k_aux, len(dead))
-        chosen, chosen_aux = [], [np.empty((0, 1), dtype=np.int32)]
-        for first in range(0, len(centred), _ENCODE_ROWS):
-            scores = encode_scores(centred[first : first + _ENCODE_ROWS], self.weights)
+        chosen, chosen_aux, first = [], [np.empty((0, max(k_aux, 1)), dtype=np.int32)], 0
+        for scores in score_blocks(centred, self.weights):
             chosen.append(top_k(scores, self.training.k))
             if k_aux and first < self.training.aux_rows:
                 rows = np.arange(min(len(scores), self.training.aux_rows - first))
                 chosen_aux.append(top_k_among(scores, dead, rows, k_aux))
-        auxiliary = chosen_aux[1:] or chosen_aux
-        return np.concatenate(chosen), np.concatenate(auxiliary)
+            first += len(scores)
+        return np.concatenate(chosen), np.concatenate(chosen_aux)
 
-    def _accumulate(
-        self, centred: Floats, error: Floats, chosen: Integers, acts: Floats, d_acts: Floats
-    ) -> None:
+    def _accumulate(self, centred: Floats, found: Reconstruction) -> None:
         """Add the gradients of encoder, its bias and decoder."""
         gradients = self.gradients
-        add_gradients(
-            centred, error, chosen, acts, d_acts,
-            gradients["encoder"], gradients["b_enc"][:, 0], gradients["decoder"],
-        )  # fmt: skip
+        latents = Latents(gradients["encoder"], gradients["b_enc"][:, 0], gradients["decoder"])
+        add_gradients(centred, found, latents)
 
     def _update(self) -> None:
         """Take the Adam step of all weights."""
@@ -222,7 +216,8 @@ class SAERun:
         self.step += 1
         for name, value in self.weights.named().items():
             first, second = self.moments[f"{name}.m"], self.moments[f"{name}.v"]
-            adam_rows(value, self.gradients[name], first, second, rate, self.step, name == "decoder")
+            adam = AdamStep(rate, self.step, name == "decoder")
+            adam_rows(value, self.gradients[name], first, second, adam)
 
     def _dead(self) -> Integers:
         """Return the latents that have been silent for long, as sorted indices."""
@@ -236,14 +231,14 @@ class SAERun:
             order = np.random.default_rng([self.training.seed, 2, epoch]).permutation(len(self.data))
             skipped = self.step - epoch * per_epoch
             for index in range(skipped, per_epoch):
-                rows = order[index * self.training.rows_per_step : (index + 1) * self.training.rows_per_step]
-                yield np.sort(rows)
+                # not sorted: the auxiliary loss looks at the first rows of a batch
+                yield order[index * self.training.rows_per_step : (index + 1) * self.training.rows_per_step]
 
     def _load(self, rows: Integers) -> Floats:
         """Read rows of the activations and scale them."""
         loaded: Floats = self.data[rows].astype(np.float32) / np.float32(self.weights.scale)
         return loaded
 
-    def _arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return every array of the run's state by name."""
-        return {**self.weights.named(), **self.moments, "last_fired": self.last_fired}  # type: ignore[dict-item]
+        return {**self.weights.named(), **self.moments, "last_fired": self.last_fired}

@@ -1,12 +1,11 @@
 """Compiled kernels of TopK-SAE training on a CPU: only active latents are touched after the encoder.
 
-Arrays are float32 and row-major: `x` and `error` (n_rows, d_in), `encoder` and `decoder` (d_sae, d_in),
-`chosen`, `acts` and `d_acts` (n_rows, k).
+Arrays are float32 and row-major; indices are int32.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -16,6 +15,41 @@ Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[Any]
 
 _BLOCK = 64
+
+
+class Latents(NamedTuple):
+    """The parameters of the latents, or their gradients."""
+
+    encoder: Floats
+    """(d_sae, d_in)."""
+    b_enc: Floats
+    """(d_sae,)."""
+    decoder: Floats
+    """(d_sae, d_in)."""
+
+
+class Reconstruction(NamedTuple):
+    """What some latents make of some rows, with the loss 0.5 * sum(error**2)."""
+
+    chosen: Integers
+    """Latents of each row (n_rows, k)."""
+    acts: Floats
+    """Their activations (n_rows, k)."""
+    d_acts: Floats
+    """Gradient of the loss in their pre-activations (n_rows, k)."""
+    error: Floats
+    """acts @ decoder - target (n_rows, d_in)."""
+
+
+class AdamStep(NamedTuple):
+    """One step of Adam."""
+
+    rate: float
+    """Learning rate."""
+    step: int
+    """Number of the step, from 1."""
+    unit_norm: bool
+    """Whether rows keep length 1."""
 
 
 @numba.njit(parallel=True, cache=True)
@@ -68,13 +102,12 @@ def top_k_among(scores: Integers, candidates: Integers, rows: Integers, k: int) 
 
 
 @numba.njit(parallel=True, cache=True, fastmath=True)
-def reconstruct(
-    x: Floats, target: Floats, chosen: Integers, encoder: Floats, b_enc: Floats, decoder: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Return (acts, d_acts, error) of the loss 0.5 * sum(error**2), error = acts @ decoder - target.
+def reconstruct(x: Floats, target: Floats, chosen: Integers, latents: Latents) -> Reconstruction:
+    """Explain `target` (n_rows, d_in) by the chosen latents (n_rows, k) of the rows `x` (n_rows, d_in).
 
-    acts = relu(x @ encoder.T + b_enc) at the chosen latents; d_acts is the gradient before the relu.
+    acts = relu(x @ encoder.T + b_enc) at the chosen latents alone.
     """
+    encoder, b_enc, decoder = latents
     n_rows, k = chosen.shape
     d_in = x.shape[1]
     acts = np.empty((n_rows, k), dtype=np.float32)
@@ -100,7 +133,7 @@ def reconstruct(
                 for i in range(d_in):
                     slope += residual[i] * decoder[latent, i]
             d_acts[row, j] = slope
-    return acts, d_acts, error
+    return Reconstruction(chosen, acts, d_acts, error)
 
 
 @numba.njit(cache=True)
@@ -122,17 +155,10 @@ def order_by_latent(chosen: Integers, d_sae: int) -> tuple[Integers, Integers]:
 
 
 @numba.njit(parallel=True, cache=True, fastmath=True)
-def add_gradients(
-    x: Floats,
-    error: Floats,
-    chosen: Integers,
-    acts: Floats,
-    d_acts: Floats,
-    g_encoder: Floats,
-    g_b_enc: Floats,
-    g_decoder: Floats,
-) -> None:
-    """Add the summed gradients of the loss to `g_encoder`, `g_b_enc` and `g_decoder`."""
+def add_gradients(x: Floats, found: Reconstruction, gradients: Latents) -> None:
+    """Add the summed gradients of the loss on rows `x` (n_rows, d_in) to `gradients`."""
+    chosen, acts, d_acts, error = found
+    g_encoder, g_b_enc, g_decoder = gradients
     k, d_in, d_sae = chosen.shape[1], x.shape[1], len(g_b_enc)
     indptr, order = order_by_latent(chosen, d_sae)
     flat_acts, flat_d_acts = acts.ravel(), d_acts.ravel()
@@ -150,19 +176,13 @@ def add_gradients(
 
 
 @numba.njit(parallel=True, cache=True, fastmath=True)
-def adam_rows(
-    weights: Floats,
-    gradients: Floats,
-    first: Floats,
-    second: Floats,
-    rate: float,
-    step: int,
-    unit_norm: bool,
-) -> None:
-    """Take one Adam step in place on each row, then clear the gradients.
+def adam_rows(weights: Floats, gradients: Floats, first: Floats, second: Floats, adam: AdamStep) -> None:
+    """Take one Adam step in place on each row (n_rows, d), then clear the gradients.
 
     With `unit_norm` the gradient's part along the row is removed and the row brought back to length 1.
+    `first` and `second` are the running moments of the gradients.
     """
+    rate, step, unit_norm = adam
     beta1, beta2, epsilon = np.float32(0.9), np.float32(0.999), np.float32(1e-10)
     scale1 = np.float32(rate / (1.0 - 0.9**step))
     scale2 = np.float32(1.0 / (1.0 - 0.999**step))

@@ -38,7 +38,8 @@ def train_tokenizer(texts: Iterable[str], directory: Path) -> None:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    PreTrainedTokenizerFast(
+    wrapper: Any = PreTrainedTokenizerFast
+    wrapper(
         tokenizer_object=tokenizer,
         bos_token=BOS_TOKEN,
         eos_token=BOS_TOKEN,

@@ -37,6 +37,11 @@ class Workspace:
         """The checkpoint file of a stage."""
         return self.root / "checkpoints" / f"{name}.safetensors"
 
+    @property
+    def activations(self) -> Path:
+        """The activations that the SAEs are trained on."""
+        return self.root / "activations.npy"
+
     def texts(self, part: str) -> Path:
         """The snapshot of one part of the corpus (train, held_out)."""
         return self.root / f"{part}.parquet"
