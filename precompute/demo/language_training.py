@@ -113,7 +113,7 @@ class LanguageRun:
         with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.bfloat16):
             logits = self.forward(batch, use_cache=False).logits
         loss = token_losses(logits, batch).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1
