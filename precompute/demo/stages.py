@@ -99,7 +99,8 @@ def train_saes(space: Workspace, options: Options) -> None:
         rows = _shuffled(chunk_documents(space.documents("train"), N_CTX))
         mean_length = float(np.mean((rows[:, 1:] >= 0).sum(1)))
         trunk = truncated(load_model(space.language_model)).to(options.device)
-        write_activations(trunk, rows[: int(options.activation_rows / mean_length) + 1], space.activations)
+        n_rows = int(options.activation_rows / mean_length) + 1
+        write_activations(trunk, rows[:n_rows], space.activations, options.bfloat16)
     data = open_activations(space.activations)
     for name, training in options.saes().items():
         run = SAERun(training, data)
