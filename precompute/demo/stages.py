@@ -20,7 +20,7 @@ from precompute.demo.language_training import LanguageRun, LanguageTraining
 from precompute.demo.quality import SAEQuality, measure, sample_texts, split_model
 from precompute.demo.sae_export import Storage, TopKSAE, save_sae, stored
 from precompute.demo.sae_training import SAERun, SAETraining, SAEWeights
-from precompute.demo.token_rows import Ids, Rows, chunk_documents, join_documents
+from precompute.demo.token_rows import IGNORED, Ids, Rows, chunk_documents, join_documents
 from precompute.demo.tokenizer import D_VOCAB, load_tokenizer
 from precompute.demo.trigram import fit_trigrams
 from precompute.demo.workspace import Workspace
@@ -93,21 +93,33 @@ def train_lm(space: Workspace, options: Options) -> None:
     save_model(run.train(space.checkpoint("lm"), held_out, space.language_model), space.language_model)
 
 
-def train_saes(space: Workspace, options: Options) -> None:
-    """Capture activations once, then train both SAEs on them."""
-    if not space.activations.exists():
-        rows = _shuffled(chunk_documents(space.documents("train"), N_CTX))
-        mean_length = float(np.mean((rows[:, 1:] >= 0).sum(1)))
-        trunk = truncated(load_model(space.language_model)).to(options.device)
-        n_rows = int(options.activation_rows / mean_length) + 1
-        write_activations(trunk, rows[:n_rows], space.activations, options.bfloat16)
-    data = open_activations(space.activations)
-    for name, training in options.saes().items():
-        run = SAERun(training, data)
-        run.restore(space.checkpoint(name))
-        storage: Storage = "float16" if name == "full" else "int8"
-        sae = exported(run.train(space.checkpoint(name)), training.k)
-        save_sae(sae, space.sae(name), HOOK_NAME, storage)
+def capture_activations(space: Workspace, options: Options) -> None:
+    """Write the activations that both SAEs are trained on, once."""
+    if space.activations.exists():
+        return
+    rows = _shuffled(chunk_documents(space.documents("train"), N_CTX))
+    n_rows = int(options.activation_rows / np.mean((rows[:, 1:] != IGNORED).sum(1))) + 1
+    trunk = truncated(load_model(space.language_model)).to(options.device)
+    write_activations(trunk, rows[:n_rows], space.activations, options.bfloat16)
+
+
+def train_sae_full(space: Workspace, options: Options) -> None:
+    """Train the Full SAE."""
+    _train_sae(space, options, "full", "float16")
+
+
+def train_sae_ultra(space: Workspace, options: Options) -> None:
+    """Train the Ultra SAE."""
+    _train_sae(space, options, "ultra", "int8")
+
+
+def _train_sae(space: Workspace, options: Options, name: str, storage: Storage) -> None:
+    """Train one SAE on the captured activations and save it."""
+    training = options.saes()[name]
+    run = SAERun(training, open_activations(space.activations))
+    run.restore(space.checkpoint(name))
+    sae = exported(run.train(space.checkpoint(name)), training.k)
+    save_sae(sae, space.sae(name), HOOK_NAME, storage)
 
 
 def exported(weights: SAEWeights, k: int) -> TopKSAE:
@@ -191,7 +203,9 @@ def _shuffled(rows: Rows) -> Rows:
 STAGES: dict[str, Callable[[Workspace, Options], None]] = {
     "tokenizer": train_tokenizer,
     "lm": train_lm,
-    "saes": train_saes,
+    "activations": capture_activations,
+    "sae_full": train_sae_full,
+    "sae_ultra": train_sae_ultra,
     "evaluate": evaluate,
 }
 """The stages in their order."""

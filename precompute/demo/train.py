@@ -14,7 +14,7 @@ from precompute.demo.stages import STAGES, Options, run_stages
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     command = argparse.ArgumentParser(prog="python -m precompute.demo.train", description=__doc__)
-    command.add_argument("stages", nargs="*", metavar="STAGE", help=f"{', '.join(STAGES)} (default: all)")
+    command.add_argument("stages", nargs="*", metavar="STAGE", help=f"{', '.join(STAGES)}; default: all")
     command.add_argument("--out", type=Path, required=True, help="working and output directory")
     command.add_argument("--tokens", type=int, default=18_400_000, help="language model training tokens")
     command.add_argument("--activation-rows", type=int, default=8_000_000, help="activations for the SAEs")
