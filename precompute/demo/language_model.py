@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from precompute.demo.token_rows import IGNORED, Rows
+from precompute.demo.token_rows import IGNORED, Rows, by_length, trimmed
 from precompute.demo.tokenizer import BOS_ID, D_VOCAB
 
 N_CTX = 256
@@ -79,8 +79,9 @@ def token_losses(logits: Tensor, rows: Tensor) -> Tensor:
 def mean_loss(model: Any, rows: Rows, batch_size: int = 32) -> float:
     """Return the mean next-token loss in nats over all targets of the rows."""
     total, device = 0.0, next(model.parameters()).device
+    rows = by_length(rows)
     for first in range(0, len(rows), batch_size):
-        batch = torch.from_numpy(rows[first : first + batch_size]).to(device)
+        batch = torch.from_numpy(trimmed(rows[first : first + batch_size])).to(device)
         logits = model(batch.clamp(min=BOS_ID), use_cache=False).logits
         total += float(token_losses(logits, batch).double().sum())
     return total / int(np.count_nonzero(rows[:, 1:] != IGNORED))

@@ -16,7 +16,7 @@ from precompute.demo.activations import LAYER, site_activations, truncated
 from precompute.demo.language_model import load_model, token_losses
 from precompute.demo.sae_export import TopKSAE
 from precompute.demo.sparse_kernels import top_k
-from precompute.demo.token_rows import IGNORED, Rows
+from precompute.demo.token_rows import IGNORED, Rows, by_length, trimmed
 
 DENSE = 0.1
 """A latent active on a larger part of the rows is dense."""
@@ -147,6 +147,7 @@ def measure(
     """Measure SAEs on the same held-out rows (n_rows, n_ctx); `mean` is of the training activations."""
     site_sums = SiteSums(mean)
     sums = {name: Sums(np.zeros(sae.W_enc.shape[1], dtype=np.int64)) for name, sae in saes.items()}
+    rows = by_length(rows)
     for first in range(0, len(rows), batch_size):
         batch = _batch(model, rows[first : first + batch_size])
         _add_site(site_sums, model, batch)
@@ -157,9 +158,8 @@ def measure(
 
 
 def _batch(model: SplitModel, rows: Rows) -> Batch:
-    """Run the model up to the site on some rows, cut to the longest of them."""
-    tokens = torch.from_numpy(rows)
-    tokens = tokens[:, : int((tokens != IGNORED).sum(1).max())]
+    """Run the model up to the site on some rows."""
+    tokens = torch.from_numpy(trimmed(rows))
     used = tokens != IGNORED
     used[:, 0] = False
     return Batch(tokens, site_activations(model.prefix, tokens), used)

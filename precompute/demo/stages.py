@@ -148,36 +148,35 @@ def evaluate(space: Workspace, options: Options) -> None:
     save_sae(trained["ultra"], space.sae("ultra"), HOOK_NAME, storage)
     saes = {"full": stored(trained["full"], "float16"), "ultra": stored(trained["ultra"], storage)}
     quality = measure(model, saes, rows, mean)
+    log.info("quality: %s", {name: entry.as_json() for name, entry in quality.items()})
     _write_report(space, quality, drop)
 
 
 def _write_report(space: Workspace, quality: dict[str, SAEQuality], drop: float) -> None:
     """Write the figures of the model card as JSON."""
-    held_out = space.documents("held_out")
-    tokenizer = load_tokenizer(space.language_model)
+    packages = _held_out_packages(space)
+    model, n_tokens = load_model(space.language_model), {p: sum(map(len, d)) for p, d in packages.items()}
+    losses = {package: mean_loss(model, chunk_documents(own, LM_N_CTX)) for package, own in packages.items()}
+    trigrams = fit_trigrams(space.documents("train"), D_VOCAB)
     report = {
-        "trigram_ce": fit_trigrams(space.documents("train"), D_VOCAB).cross_entropy(held_out),
-        "lm_ce": mean_loss(load_model(space.language_model), chunk_documents(held_out, LM_N_CTX)),
-        "packages": _package_losses(space),
+        "trigram_ce": trigrams.cross_entropy(space.documents("held_out")),
+        "lm_ce": sum(losses[p] * n_tokens[p] for p in packages) / sum(n_tokens.values()),
+        "packages": losses,
         "int8_drop": drop,
         "saes": {name: entry.as_json() for name, entry in quality.items()},
-        "samples": sample_texts(space.language_model, tokenizer, PROMPTS, 120),
+        "samples": sample_texts(space.language_model, load_tokenizer(space.language_model), PROMPTS, 120),
     }
     space.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     log.info("report: %s", json.dumps(report))
 
 
-def _package_losses(space: Workspace) -> dict[str, float]:
-    """Return the language model's held-out loss by package."""
-    model, documents = load_model(space.language_model), space.documents("held_out")
+def _held_out_packages(space: Workspace) -> dict[str, list[Ids]]:
+    """Return the token ids of the held-out texts by package."""
     by_package: dict[str, list[Ids]] = {}
     packages = pl.read_parquet(space.texts("held_out"))["package"].to_list()
-    for package, document in zip(packages, documents, strict=True):
+    for package, document in zip(packages, space.documents("held_out"), strict=True):
         by_package.setdefault(package, []).append(document)
-    return {
-        package: mean_loss(model, chunk_documents(own, LM_N_CTX))
-        for package, own in sorted(by_package.items())
-    }
+    return by_package
 
 
 def _trained(space: Workspace, options: Options) -> dict[str, TopKSAE]:

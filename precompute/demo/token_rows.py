@@ -71,3 +71,14 @@ def chunk_documents(documents: Sequence[Ids], n_ctx: int) -> Rows:
     for row, piece in zip(rows, pieces, strict=True):
         row[1 : 1 + len(piece)] = piece
     return rows
+
+
+def by_length(rows: Rows) -> Rows:
+    """Return the rows ordered by their number of tokens, so that batches hold little padding."""
+    ordered: Rows = rows[np.argsort((rows != IGNORED).sum(1), kind="stable")]
+    return ordered
+
+
+def trimmed(rows: Rows) -> Rows:
+    """Return the rows without the columns that are padding in all of them."""
+    return rows[:, : int((rows != IGNORED).sum(1).max())]
