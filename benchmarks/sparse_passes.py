@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.command_line import CommandParser, run_command
+from precompute.executors import map_ordered
 from precompute.features.coactivations import feature_moments, pairs_table, sample_rows
 from precompute.features.histograms import count_feature_major, count_row_major
 from precompute.features.transpose import transpose
-from precompute.pipeline.executors import map_ordered
-from precompute.pipeline.progress import Silent
+from precompute.progress import Silent
 from precompute.stores.arrays import BACKENDS
 from precompute.stores.feature_store import FeatureStore
 from precompute.stores.layout import EXAMPLES_PER_SHARD

@@ -21,11 +21,11 @@ from precompute.errors import UsageError
 from precompute.models.sae.registry import read_header
 from precompute.pipeline.plan import Plan, StepStatus, selection
 from precompute.pipeline.preflight import check, check_model_and_sae
-from precompute.pipeline.progress import Progress, TerminalBar
 from precompute.pipeline.registry import steps
 from precompute.pipeline.runner import UP_TO_DATE, Outcome, Runner
 from precompute.pipeline.step import Step
 from precompute.pipeline.subjects import TEST_FEATURES, Subject, open_subject, write_settings
+from precompute.progress import Progress, TerminalBar
 from precompute.settings import Operations
 
 SECONDS_TO_STOP = 2.0

@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 
 from precompute.config import CorpusConfig, ModelType
-from precompute.pipeline.progress import Silent
 from precompute.pipeline.step import StepContext
+from precompute.progress import Silent
 from precompute.settings import Operations, Settings
 from precompute.stores.feature_store import (
     FeatureBlock,

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("settings", "config", "artifacts", "command_line"),
+    ("settings", "config", "artifacts", "command_line", "progress", "executors"),
     ("stores", "corpus", "models"),
     ("pipeline", "geometry"),
     ("features", "reading", "demo"),

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from precompute.pipeline.executors import map_ordered
+from precompute.executors import map_ordered
 from precompute.pipeline.step import StepContext
 from precompute.stores.feature_store import FeatureBlock, FeatureStore
 from precompute.stores.layout import FEATURES_PER_BLOCK

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from precompute.executors import map_ordered
 from precompute.features.soundness import checked_features, checked_indptr
-from precompute.pipeline.executors import map_ordered
 from precompute.pipeline.step import Step, StepContext
 from precompute.stores.layout import feature_dtype
 from precompute.stores.row_store import RowStore

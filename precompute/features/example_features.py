@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.pipeline.executors import map_ordered
+from precompute.executors import map_ordered
 from precompute.pipeline.step import Step, StepContext
 from precompute.stores.layout import feature_dtype
 from precompute.stores.row_store import RowStore

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from precompute.command_line import CommandParser, run_command
 from precompute.errors import UsageError
+from precompute.executors import map_ordered
 from precompute.features.blocks import listed_block
 from precompute.features.soundness import checked_features
 from precompute.features.totals import feature_totals
 from precompute.features.transpose import transpose
-from precompute.pipeline.executors import map_ordered
-from precompute.pipeline.progress import Progress, TerminalBar
 from precompute.pipeline.step import Step, StepContext
+from precompute.progress import Progress, TerminalBar
 from precompute.settings import Settings
 from precompute.stores.feature_store import FeatureBlock, FeatureStore
 from precompute.stores.layout import FEATURES_PER_BLOCK, STORE_FILE, read_info

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from precompute.command_line import CommandParser, run_command
 from precompute.errors import StoreError
 from precompute.features.vocabulary import Vocabulary, read_vocabulary
-from precompute.pipeline.progress import Progress, Silent
 from precompute.pipeline.step import Step, StepContext
+from precompute.progress import Progress, Silent
 from precompute.stores.layout import STORE_FILE
 from precompute.stores.row_store import RowStore
 

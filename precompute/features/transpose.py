@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.command_line import CommandParser, run_command
+from precompute.executors import map_ordered
 from precompute.features.soundness import checked_features, checked_indptr
-from precompute.pipeline.executors import map_ordered
-from precompute.pipeline.progress import Progress, TerminalBar
 from precompute.pipeline.step import Step, StepContext
+from precompute.progress import Progress, TerminalBar
 from precompute.stores.arrays import BACKENDS
 from precompute.stores.feature_store import (
     FeatureBlock,

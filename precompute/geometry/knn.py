@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from precompute.pipeline.executors import map_ordered
+from precompute.executors import map_ordered
 
 SCORES_PER_BLOCK = 2**23
 """Cosines in one block of the product (32 MB); fixed, so that nothing depends on workers."""

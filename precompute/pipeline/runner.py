@@ -14,10 +14,10 @@ from precompute.artifacts.locks import ArtifactLock
 from precompute.artifacts.manifest import InputEntry, Manifest, describe_files
 from precompute.errors import DiskSpaceError, NotApplicableError
 from precompute.pipeline.plan import TIMES_DIRECTORY, Plan, StepStatus
-from precompute.pipeline.progress import Progress
 from precompute.pipeline.registry import owner_of, steps
 from precompute.pipeline.step import Step, StepContext
 from precompute.pipeline.subjects import Subject
+from precompute.progress import Progress
 from precompute.settings import Operations
 
 UP_TO_DATE = ("fresh", "not applicable")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from precompute.pipeline.progress import Progress
+from precompute.progress import Progress
 from precompute.settings import Operations, Settings
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from precompute.command_line import CommandParser, run_command
-from precompute.pipeline.progress import TerminalBar
+from precompute.progress import TerminalBar
 from precompute.stores.arrays import BACKENDS
 from precompute.stores.convert import convert
 

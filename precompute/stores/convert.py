@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from precompute.pipeline.executors import map_ordered
-from precompute.pipeline.progress import Progress
+from precompute.executors import map_ordered
+from precompute.progress import Progress
 from precompute.stores.arrays import backend_named
 from precompute.stores.feature_store import FeatureStore, FeatureStoreWriter
 from precompute.stores.layout import StoreInfo, new_store, read_info

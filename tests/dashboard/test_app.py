@@ -227,7 +227,7 @@ def test_every_page_and_option_is_in_the_readme() -> None:
     assert [o for o in options if o.startswith("--") and o not in readme and o != "--help"] == []
 
 
-HEAVY = ("torch", "transformers", "peft", "numba", "umap", "sklearn", "fast_hdbscan", "sae_lens")
+HEAVY = ("torch", "transformers", "peft", "numba", "umap", "sklearn", "sae_lens")
 
 
 def test_the_server_imports_nothing_heavy(artifacts: PlainArtifacts) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from precompute.command_line import run_command
 from precompute.errors import CorruptArtifactError
 from precompute.features import transpose as step
-from precompute.pipeline.progress import Silent
+from precompute.progress import Silent
 from precompute.stores import feature_store, layout
 from precompute.stores.feature_store import FeatureStore, FeatureStoreWriter
 from tests.builders import dense_matrix, naive_feature_store, random_row_store, step_context

@@ -15,10 +15,10 @@ from precompute.config import CorpusConfig, ModelType
 from precompute.errors import DiskSpaceError, NotApplicableError
 from precompute.pipeline import plan, registry, runner
 from precompute.pipeline.plan import Plan, StepStatus
-from precompute.pipeline.progress import Progress, Silent
 from precompute.pipeline.runner import Outcome, Runner
 from precompute.pipeline.step import Step, StepContext
 from precompute.pipeline.subjects import Subject
+from precompute.progress import Progress, Silent
 from precompute.settings import Operations, Settings
 
 MODEL_TYPE = ModelType(name="toy", model="m", sae="s", corpus=CorpusConfig(builtin=True))

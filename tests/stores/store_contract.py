@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from precompute.errors import CorruptArtifactError, StoreError
-from precompute.pipeline.progress import Silent
+from precompute.progress import Silent
 from precompute.stores.arrays import BACKENDS
 from precompute.stores.convert import convert
 from precompute.stores.feature_store import FeatureStore
