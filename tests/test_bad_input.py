@@ -63,13 +63,29 @@ def unknown_architecture(files: TinyFiles) -> None:
     header.write_text(header.read_text().replace('"topk"', '"transcoder"'))
 
 
+def parallel_model(files: TinyFiles) -> None:
+    """Attention and MLP read the same stream, so nothing lies between them."""
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    config = GPTNeoXConfig(
+        vocab_size=330,
+        hidden_size=D_MODEL,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        use_parallel_residual=True,
+    )
+    GPTNeoXForCausalLM(config).save_pretrained(files.model)
+    edit_config('sae = "sae"', 'sae = "sae"\nhook_name = "blocks.1.hook_resid_mid"')(files)
+
+
 CASES: dict[str, tuple[Change, str]] = {
     "misspelt key": (edit_config("storage", "storrage"), "did you mean 'storage'"),
     "missing model": (edit_config('"lm"', '"./nothing"'), "nothing"),
     "missing sae": (edit_config('"sae"', '"./nothing"'), "nothing"),
     "missing corpus": (edit_config("texts.jsonl", "no.jsonl"), "no.jsonl"),
     "missing adapter": (edit_config('model = "lm"', 'model = "lm"\nadapter = "./nothing"'), "nothing"),
-    "d_in": (wrong_width, f"d_in {D_MODEL + 1}"),
+    "d_in": (wrong_width, f"d_in = {D_MODEL + 1}"),
     "no such layer": (
         edit_config('sae = "sae"', 'sae = "sae"\nhook_name = "blocks.9.hook_resid_post"'),
         "blocks.9.hook_resid_post",
@@ -78,6 +94,7 @@ CASES: dict[str, tuple[Change, str]] = {
         edit_config('sae = "sae"', 'sae = "sae"\nhook_name = "blocks.1.hook_x"'),
         "blocks.1.hook_x",
     ),
+    "hook that this model lacks": (parallel_model, "blocks.1.hook_resid_mid"),
     "empty corpus": (empty_corpus, "holds no text"),
     "text column": (edit_config("n_ctx", 'text_column = "body"\nn_ctx'), "'body'"),
     "held-out column": (edit_config("{ source =", "{ origin ="), "'origin'"),

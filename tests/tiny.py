@@ -71,6 +71,7 @@ def make_corpus(path: Path, texts: list[str]) -> None:
         {"text": text, "source": "held" if i % 7 == 3 else f"s{i % 3}", "year": 2000 + i % 5}
         for i, text in enumerate(texts)
     ]
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 

@@ -96,6 +96,12 @@ def check_hook_name(hook_name: str, n_layers: int) -> None:
     )
 
 
+def is_known_before_loading(hook_name: str) -> bool:
+    """Whether every decoder has this capture site, as wide as its residual stream."""
+    match = BLOCK_SITE.fullmatch(hook_name)
+    return hook_name == FINAL_SITE or bool(match and match.group(2) in ("resid_pre", "resid_post"))
+
+
 def check_width(header: SAEHeader, width: int, hook_name: str) -> None:
     """Raise SAEFormatError where the SAE reads vectors of another width than the site's."""
     if header.d_in != width:

@@ -11,8 +11,10 @@ from precompute.corpus.readers import read_corpus
 from precompute.corpus.snapshot import snapshot_file
 from precompute.corpus.subsets import held_out_mask
 from precompute.errors import DiskSpaceError, ModelError, UsageError
-from precompute.models.preflight import check_model_type
+from precompute.models.preflight import check_model_type, is_known_before_loading, site_of
 from precompute.models.sae.header import SAEHeader
+from precompute.models.sae.registry import read_header
+from precompute.pipeline.plan import Plan
 from precompute.pipeline.subjects import Subject
 
 BUILTIN_EXAMPLES = 80_000
@@ -32,6 +34,7 @@ def check(subject: Subject) -> None:
     check_corpus(model_type)
     check_writable(subject.directory)
     check_space(subject, header)
+    check_site(subject)
 
 
 def check_model_and_sae(model_type: ModelType) -> SAEHeader:
@@ -42,6 +45,20 @@ def check_model_and_sae(model_type: ModelType) -> SAEHeader:
     for path in [*weights, *(path for path in checked.sae_files if path.suffix == ".safetensors")]:
         check_whole(path)
     return checked.header
+
+
+def check_site(subject: Subject) -> None:
+    """Check a capture site that only some models have by loading the model, where activations are to come.
+
+    Raises ModelError or SAEFormatError for a site that the model lacks, or of another width.
+    """
+    model_type = subject.model_type
+    hook_name = site_of(model_type, read_header(model_type.sae))
+    if is_known_before_loading(hook_name) or Plan(subject).status("activations").state == "fresh":
+        return
+    from precompute.models.encoding import SAEReader
+
+    SAEReader.load(model_type, "cpu")
 
 
 def check_whole(path: Path) -> None:

@@ -85,7 +85,7 @@ def read_settings(directory: Path) -> dict[str, Any]:
     path = directory / SETTINGS_FILE
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} ({error})", "a TOML file of settings", "correct or remove it") from None

@@ -89,7 +89,7 @@ class ZarrBackend:
         from zarr.codecs import BloscCodec, Crc32cCodec
 
         values = np.ascontiguousarray(values)
-        rest = values.shape[1:]
+        rest = tuple(max(1, n) for n in values.shape[1:])
         chunk = max(1, min(ZARR_CHUNK, values.shape[0]))
         n_chunks = max(1, -(-values.shape[0] // chunk))
         array = zarr.create_array(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from precompute.errors import SAEFormatError
 from precompute.models.hub import resolve_directory
 from precompute.models.sae.header import SAEHeader
+from precompute.models.sae.weights import PICKLE_SUFFIXES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +59,6 @@ ARCHITECTURES: Mapping[str, str] = MappingProxyType(
 )
 """The class of each architecture."""
 
-PICKLE_SUFFIXES = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt"})
 REFUSED_FORMATS: Mapping[str, str] = MappingProxyType(
     {
         "params.npz": "Gemma Scope (params.npz)",

@@ -11,6 +11,9 @@ from precompute.errors import SAEFormatError
 if TYPE_CHECKING:
     from torch import Tensor
 
+PICKLE_SUFFIXES = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt"})
+"""How files that may run code when they are read are called."""
+
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Shape of each array of a safetensors file, from its head alone.
@@ -23,7 +26,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         with safe_open(path, framework="numpy") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
-        raise SAEFormatError(f"no file {path}", "an SAE's weights in safetensors", "correct `sae`") from None
+        raise SAEFormatError(_missing(path), "an SAE's weights in safetensors", "correct `sae`") from None
     except (SafetensorError, OSError) as error:
         raise _corrupt(path, error) from None
 
@@ -51,6 +54,12 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise SAEFormatError(f"{path} that holds no JSON object", "an SAE's configuration", "save it again")
     return parsed
+
+
+def _missing(path: Path) -> str:
+    """What is found in the place of a file, a pickle by its name."""
+    pickle = next((p for p in sorted(path.parent.glob("*")) if p.suffix in PICKLE_SUFFIXES), None)
+    return f"no file {path}" if pickle is None else f"the pickle {pickle}, which is not read,"
 
 
 def _corrupt(path: Path, error: Exception) -> SAEFormatError:
