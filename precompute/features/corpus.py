@@ -158,7 +158,7 @@ STEP = Step(
         "vocabulary.parquet",
         "corpus.json",
     ),
-    sources=("corpus", "model"),
+    sources=("corpus", "tokenizer"),
     settings=("seed", "quality_max_rows"),
     run=run,
     seconds_per_million=0.5,

@@ -17,6 +17,9 @@ from precompute.pipeline.step import Source
 WEIGHT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.npz", "*.jinja")
 """What a model or SAE directory is made of; other files in it (a README) change nothing."""
 
+NOT_OF_A_TOKENIZER = ("*.safetensors", "*.safetensors.index.json", "generation_config.json")
+"""Files of a model that its tokenizer does not read; it does read config.json, for its kind."""
+
 
 class Sources:
     """The identities of a model type's sources; each is worked out once, when first asked for."""
@@ -40,6 +43,13 @@ class Sources:
             "adapter": self._directory(adapter) if adapter else None,
             "dtype": self.model_type.dtype,
         }
+
+    @cached_property
+    def tokenizer(self) -> Mapping[str, Any]:
+        """What turns texts into token ids: the model's files beside its weights, whatever the adapter."""
+        directory = self._checked.model_directory
+        files = set(_matching(directory, WEIGHT_FILES)) - set(_matching(directory, NOT_OF_A_TOKENIZER))
+        return {"digest": self._digest(files)}
 
     @cached_property
     def sae(self) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from precompute.stores.feature_store import FeatureStore
     from precompute.stores.row_store import RowStore
 
-Source = Literal["model", "sae", "corpus"]
+Source = Literal["model", "tokenizer", "sae", "corpus"]
 """What a step reads besides other steps' artifacts."""
 
 

@@ -51,16 +51,17 @@ def serving(artifacts: Artifacts) -> Iterator[str]:
 @contextmanager
 def launched() -> Iterator[Browser]:
     """A browser; where there is none, the test is skipped, or fails if CI is set."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        reason = "no chromium on the PATH; install Debian's package chromium"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Error, sync_playwright
 
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:  # Without a path it is the one that `playwright install chromium` has put in its own place.
+            browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        except Error as error:
+            reason = f"no browser ({str(error).splitlines()[0]}); install Debian's package chromium"
+            if os.environ.get("CI"):
+                pytest.fail(reason)
+            pytest.skip(reason)
         try:
             yield browser
         finally:
