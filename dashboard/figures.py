@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
+from unicodedata import east_asian_width
 
 import numpy as np
 
@@ -31,6 +32,10 @@ CONFIG: Any = {
 }
 """For every graph: nothing is sent anywhere."""
 TOKENS_IN_BARS = 12
+LONGEST_NAME = 28
+"""Characters of a token's name beside its bar."""
+PIXELS_A_CHARACTER = 7.4
+"""Advance of TOKEN_FONT at 12 pixels, with a little to spare."""
 
 
 def activation_histogram(histogram: Histogram, with_zero: bool = False, log_scale: bool = False) -> Figure:
@@ -110,10 +115,18 @@ def token_bars(promoted: Sequence[Effect], suppressed: Sequence[Effect]) -> Figu
     }
     figure["layout"]["xaxis"] |= {"showgrid": True, "zeroline": True}
     figure["layout"]["bargap"] = 0.22
+    longest = max((shown_width(effect.token) for effect, _ in bars), default=0)
+    figure["layout"]["margin"]["l"] = 40 + round(PIXELS_A_CHARACTER * longest)
     return figure
 
 
-def _shortened(name: str, longest: int = 28) -> str:
+def shown_width(token: str) -> int:
+    """Columns that a token's label takes in a fixed-width font; wide characters take two."""
+    shown = label(token)[: LONGEST_NAME + 1]
+    return sum(2 if east_asian_width(character) in "WF" else 1 for character in shown)
+
+
+def _shortened(name: str, longest: int = LONGEST_NAME) -> str:
     """A long name cut, but never inside an escape."""
     if len(name) <= longest:
         return name
@@ -161,7 +174,7 @@ def _figure(x_title: str, y_title: str, height: int) -> Figure:
     """An empty figure in the house's style."""
     layout = {
         "height": height,
-        "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
+        "margin": {"l": 58, "r": 12, "t": 8, "b": 46},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 12},
@@ -176,7 +189,8 @@ def _figure(x_title: str, y_title: str, height: int) -> Figure:
 
 def _axis(title: str) -> dict[str, Any]:
     return {
-        "automargin": True,
+        # Plotly may give up on finding margins by itself, with a warning, and what it finds moves the page.
+        "automargin": False,
         "zeroline": False,
         "tickfont": {"size": 11},
         "title": {"text": title, "font": {"size": 12}, "standoff": 10},
