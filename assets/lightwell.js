@@ -2,6 +2,17 @@
 (function () {
   "use strict";
 
+  /* What the addresses of this model type's pages begin with, such as "/ultra". */
+  function base() {
+    const config = document.getElementById("_dash-config");
+    return JSON.parse(config.textContent).requests_pathname_prefix.replace(/\/$/, "");
+  }
+
+  /* To a page of this model type, by its path such as "/feature/7". */
+  function visit(path) {
+    navigate(base() + path);
+  }
+
   function navigate(href) {
     window.history.pushState({}, "", href);
     window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
@@ -54,9 +65,9 @@
       remember_extent: rememberOne("extent", "window"),
       remember_band: rememberOne("band", "top"),
       rememberView: function (request, search) {
-        if (request && window.location.pathname === "/features") {
+        if (request && window.location.pathname === base() + "/features") {
           const parameters = readable(viewParameters(request, search));
-          window.history.replaceState(window.history.state, "", "/features" + parameters);
+          window.history.replaceState(window.history.state, "", base() + "/features" + parameters);
         }
       },
       searchGrid: function () {
@@ -84,6 +95,20 @@
     true
   );
 
+  /* Another model type opens at the page that is open; a feature's number means nothing there. */
+  document.addEventListener(
+    "click",
+    function (event) {
+      const link = event.target.closest && event.target.closest("a.keeps-place");
+      if (link) {
+        const path = window.location.pathname.slice(base().length);
+        const kept = path.startsWith("/feature/") ? "/" : path + window.location.search;
+        link.href = link.dataset.base + kept;
+      }
+    },
+    true
+  );
+
   function isTyping(target) {
     const inField = target.closest && target.closest("input, textarea, select, [role='radiogroup'], .feature-grid");
     return Boolean(inField) || target.isContentEditable;
@@ -92,7 +117,7 @@
   function openFeature(field) {
     const number = field.value.trim().replace(/[,\s]/g, "");
     if (number) {
-      navigate("/feature/" + encodeURIComponent(number));
+      visit("/feature/" + encodeURIComponent(number));
       field.blur();
     }
   }
@@ -153,7 +178,7 @@
     if (missing(props.value)) {
       return null;
     }
-    const href = "/feature/" + props.value;
+    const href = base() + "/feature/" + props.value;
     const open = function (event) {
       if (!(event.ctrlKey || event.metaKey || event.shiftKey || event.button)) {
         event.preventDefault();

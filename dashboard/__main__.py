@@ -11,8 +11,8 @@ import threading
 
 import waitress
 
-from dashboard.app import create_app
 from dashboard.security import LONGEST_BODY, Guard
+from dashboard.server import Server
 from dashboard.settings import DashboardSettings, read_settings
 from precompute.command_line import INTERRUPTED, run_command
 from precompute.errors import UsageError
@@ -24,7 +24,7 @@ GIVEN_UP = (UsageError.exit_code, INTERRUPTED)
 def main(argv: list[str]) -> int:
     """Serve until stopped; returns the exit code."""
     settings = read_settings(argv)
-    app = create_app(settings)
+    application = Server(settings)
     # A port that is taken must be said before the minutes of computing, not after.
     listen(settings.host, settings.port).close()
     if settings.precompute and (code := precompute(settings)) in (*GIVEN_UP, -signal.SIGTERM):
@@ -33,12 +33,13 @@ def main(argv: list[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # Waitress warns whenever a page's parallel requests wait for a thread for a moment.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    threading.Thread(target=app.server.config["QUERIES"].warm_up, name="warm-up", daemon=True).start()
-    guard = Guard(app.server, settings.allowed_hosts, settings.auth)
+    threading.Thread(target=application.warm_up, name="warm-up", daemon=True).start()
+    guard = Guard(application, settings.allowed_hosts, settings.auth)
     server = waitress.create_server(
         guard, sockets=[listener], threads=8, ident="lightwell", max_request_body_size=LONGEST_BODY
     )
-    print(f"{settings.model_type}: {address_of(settings.host, listener)}  (Ctrl-C stops)", flush=True)
+    address = address_of(settings.host, listener, application.prefix)
+    print(f"{settings.model_type}: {address}  (Ctrl-C stops)", flush=True)
     server.run()
     return 0
 
@@ -91,10 +92,10 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def address_of(host: str, listener: socket.socket) -> str:
+def address_of(host: str, listener: socket.socket, path: str) -> str:
     """What to open in a browser."""
     name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{listener.getsockname()[1]}/"
+    return f"http://{name}:{listener.getsockname()[1]}{path}/"
 
 
 if __name__ == "__main__":

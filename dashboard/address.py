@@ -31,9 +31,10 @@ class Address:
         return tuple(part for part in self.path.split("/") if part)
 
 
-def parse(pathname: object, search: object = "") -> Address:
-    """Read an address as a browser (or a forged request) sends it; raises AddressError."""
+def parse(pathname: object, search: object = "", base: str = "") -> Address:
+    """Read an address as a browser (or a forged request) sends it, below `base`; raises AddressError."""
     path, query = _text(pathname, "/"), _text(search, "").removeprefix("?")
+    path = path[len(base) :] if base and f"{path}/".startswith(f"{base}/") else path
     if len(path) + len(query) > LONGEST:
         raise AddressError(
             f"an address of {len(path) + len(query):,} characters",

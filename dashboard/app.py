@@ -16,6 +16,7 @@ from dashboard.components.browser import in_browser
 from dashboard.components.panels import message_page
 from dashboard.components.shell import navigation, shell
 from dashboard.pages import PAGES, Shown, page_at
+from dashboard.place import Place
 from dashboard.queries import Queries
 from dashboard.settings import DashboardSettings
 from precompute.errors import LightwellError
@@ -30,16 +31,21 @@ INDEX = """<!DOCTYPE html>
 </html>"""
 
 
-def create_app(settings: DashboardSettings, artifacts: Artifacts | None = None) -> Dash:
-    """A new app, independent of any other in the process. Raises ConfigError for an unknown model type.
+def create_app(
+    settings: DashboardSettings, artifacts: Artifacts | None = None, place: Place | None = None
+) -> Dash:
+    """A new app over one model type, independent of any other. Raises ConfigError for an unknown one.
 
-    Its queries are `app.server.config["QUERIES"]`, for whoever wants to warm them up.
+    Whoever serves it below `place.base` takes that off the path of each request. Its queries are
+    `app.server.config["QUERIES"]`, for whoever wants to warm them up.
     """
     opened = artifacts or open_artifacts(settings.model_type, settings.data_dir, settings.config)
-    queries = Queries(opened, settings.command_options)
+    queries = Queries(opened, settings.command_options, place)
     app = Dash(
         "dashboard",
         assets_folder=str(ASSETS),
+        requests_pathname_prefix=queries.href("/"),
+        routes_pathname_prefix="/",
         use_pages=False,
         pages_folder="",
         serve_locally=True,
@@ -52,7 +58,7 @@ def create_app(settings: DashboardSettings, artifacts: Artifacts | None = None) 
         add_log_handler=False,
     )
     app.server.config["QUERIES"] = queries
-    app.layout = lambda: shell(queries.model_type.name)
+    app.layout = lambda: shell(queries)
     _register_router(app, queries)
     for page in PAGES:
         page.register(app, queries)
@@ -72,7 +78,7 @@ def _register_router(app: Dash, queries: Queries) -> None:
     def show(pathname: object, search: object) -> tuple[Any, Any, str, None]:
         shown = page_for(queries, pathname, search)
         title = f"{shown.title} · {queries.model_type.name} · Lightwell"
-        return shown.content, navigation(shown.path), title, None
+        return shown.content, navigation(queries, shown.path), title, None
 
     in_browser(app, "setTitle", Input("page-title", "data"))
 
@@ -80,7 +86,7 @@ def _register_router(app: Dash, queries: Queries) -> None:
 def page_for(queries: Queries, pathname: object, search: object) -> Shown:
     """The page at an address, or a page that says what is wrong with the address."""
     try:
-        asked = address.parse(pathname, search)
+        asked = address.parse(pathname, search, queries.place.base)
         return page_at(asked).show(queries, asked)
     except LightwellError as error:
         found, _, command = str(error).partition("; run: ")
@@ -89,7 +95,7 @@ def page_for(queries: Queries, pathname: object, search: object) -> Shown:
 
 def _message(queries: Queries, sentence: str, command: str) -> html.Div:
     run = command + queries.options if command else None
-    return message_page("Nothing to show here", f"{sentence}.", run)
+    return message_page(queries, "Nothing to show here", f"{sentence}.", run)
 
 
 def _report(error: Exception) -> None:

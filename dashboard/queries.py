@@ -13,6 +13,7 @@ from dashboard import grid
 from dashboard.address import feature_number
 from dashboard.bands import band, band_order
 from dashboard.feature_table import build, visible_labels
+from dashboard.place import Place
 from dashboard.records import (
     Band,
     CorpusSummary,
@@ -50,11 +51,16 @@ class Queries:
     """The questions, asked of one model type. Raises ArtifactMissingError, NotApplicableError or
     CorruptArtifactError where an answer's artifact is not there, and AddressError for an unknown feature."""
 
-    def __init__(self, artifacts: Artifacts, options: str = "") -> None:
+    def __init__(self, artifacts: Artifacts, options: str = "", place: Place | None = None) -> None:
         self.artifacts = artifacts
+        self.place = place or Place(artifacts.model_type.name)
         self.options = options
         """What a command for this model type needs besides its name, such as ` --config my.toml`."""
         self.tables = Tables(artifacts)
+
+    def href(self, path: str) -> str:
+        """The address of a page of this model type, from its path such as `/feature/7`."""
+        return self.place.base + path
 
     @property
     def model_type(self) -> ModelType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from precompute.errors import UsageError
 AUTH_VARIABLE = "LIGHTWELL_AUTH"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 """Names of this machine that a browser on it uses."""
+PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 DEFAULT_PORT = 8050
 DEFAULT_TYPE = "full"
 
@@ -37,6 +39,8 @@ class DashboardSettings:
     """Names under which the server answers."""
     auth: str | None = None
     """USER:PASSWORD that every request must bring, or None."""
+    url_prefix: str = ""
+    """What a proxy puts before every path, such as `/lightwell`; empty without one."""
 
     @property
     def command_options(self) -> str:
@@ -76,6 +80,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="USER:PASSWORD",
         help=f"ask for this name and password (safer in {AUTH_VARIABLE}, which others cannot see)",
     )
+    add(
+        "--url-prefix",
+        default="",
+        metavar="PATH",
+        help="what a proxy puts before every path, such as /lightwell",
+    )
     return options
 
 
@@ -93,6 +103,7 @@ def read_settings(argv: list[str]) -> DashboardSettings:
         workers=given.workers,
         allowed_hosts=named or LOOPBACK_NAMES,
         auth=given.auth or None,
+        url_prefix=given.url_prefix.rstrip("/"),
     )
     check(settings, bool(named))
     return settings
@@ -104,6 +115,10 @@ def check(settings: DashboardSettings, hosts_named: bool) -> None:
         raise UsageError(f"--port {settings.port}", "a number from 0 to 65535", "choose another port")
     if settings.workers is not None and settings.workers < 1:
         raise UsageError(f"--workers {settings.workers}", "at least 1", "correct --workers")
+    if settings.url_prefix and not PREFIX.fullmatch(settings.url_prefix):
+        raise UsageError(
+            f"--url-prefix {settings.url_prefix}", "a path such as /lightwell", "correct --url-prefix"
+        )
     if settings.auth is not None and not all(settings.auth.partition(":")):
         raise UsageError("--auth without a name or a password", "USER:PASSWORD", "correct --auth")
     if not is_loopback(settings.host) and not (settings.auth and hosts_named):

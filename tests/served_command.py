@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ADDRESS = re.compile(r"http://\S+?:\d+")
+ADDRESS = re.compile(r"http://\S+?:\d+/\w+")
 
 
 @contextmanager

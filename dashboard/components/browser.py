@@ -12,6 +12,11 @@ def spoken(text: str) -> dict[str, Any]:
     return {"aria-label": text}
 
 
+def other_base(base: str) -> dict[str, Any]:
+    """The keyword by which a link says where another model type's pages begin."""
+    return {"data-base": base}
+
+
 def in_browser(app: Dash, function: str, *sources: Input | State) -> None:
     """Call a function of assets/lightwell.js whenever an input changes; it answers nothing to the app."""
     chosen = ClientsideFunction("lightwell", function)

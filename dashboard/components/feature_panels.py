@@ -33,7 +33,7 @@ def badges(queries: Queries, feature: int) -> list[Any]:
     if found.is_silent:
         shown.append(html.Span("never fires", className="state missing"))
     if found.cluster is not None and found.cluster >= 0:
-        link = f"/features?cluster=startsWith:{found.cluster}%20%C2%B7"
+        link = queries.href(f"/features?cluster=startsWith:{found.cluster}%20%C2%B7")
         words = f"cluster {found.cluster}" + (f": {found.cluster_label}" if found.cluster_label else "")
         shown.append(dcc.Link(words, href=link, className="cluster-link", title="Features of this cluster"))
     return shown
@@ -269,7 +269,7 @@ def _nearest(queries: Queries, feature: int) -> Any:
     if table.is_empty():
         return empty("No neighbour is listed for this feature")
     rows = zip(table["neighbor"], table["cosine"], strict=True)
-    chips = [feature_chip(other, f"{cosine:.2f}", f"cosine {cosine:.4f}") for other, cosine in rows]
+    chips = [feature_chip(queries, other, f"{cosine:.2f}", f"cosine {cosine:.4f}") for other, cosine in rows]
     return html.Div(chips, className="chips", id="neighbors")
 
 
@@ -278,7 +278,7 @@ def _together(queries: Queries, feature: int) -> Any:
     if table.is_empty():
         return empty("No other feature fires on the same rows")
     chips = [
-        feature_chip(row["other"], f"{row['jaccard']:.2f}", _together_title(row))
+        feature_chip(queries, row["other"], f"{row['jaccard']:.2f}", _together_title(row))
         for row in table.iter_rows(named=True)
     ]
     return html.Div(chips, className="chips", id="coactivations")

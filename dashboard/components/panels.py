@@ -88,7 +88,8 @@ def empty(sentence: str, command: str | None = None) -> html.Div:
     return html.Div(parts, className="empty", role="status")
 
 
-def message_page(title: str, sentence: str, command: str | None = None) -> html.Div:
+def message_page(queries: Queries, title: str, sentence: str, command: str | None = None) -> html.Div:
     """A whole page that only says something, and leads back."""
-    link = html.Div([html.A("Overview", href="/"), " · ", html.A("Features", href="/features")])
+    places = [html.A("Overview", href=queries.href("/")), html.A("Features", href=queries.href("/features"))]
+    link = html.Div([places[0], " · ", places[1]])
     return html.Div([html.H1(title), empty(sentence, command), link], className="message-page")

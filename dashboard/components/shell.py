@@ -7,8 +7,9 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc, html
 
-from dashboard.components.browser import spoken
+from dashboard.components.browser import other_base, spoken
 from dashboard.pages import PAGES
+from dashboard.queries import Queries
 
 DARK = [
     "#e4e8ee",
@@ -33,14 +34,14 @@ THEME = {
 }
 
 
-def shell(model_type: str) -> dmc.MantineProvider:
+def shell(queries: Queries) -> dmc.MantineProvider:
     """The frame in which pages appear."""
     return dmc.MantineProvider(
         [
             dcc.Location(id="url", refresh="callback-nav"),
             dcc.Store(id="page-title"),
             html.A("Skip to content", href="#page", className="skip"),
-            header(model_type),
+            header(queries),
             html.Div(id="notice"),
             html.Main(id="page", className="page"),
         ],
@@ -49,15 +50,17 @@ def shell(model_type: str) -> dmc.MantineProvider:
     )
 
 
-def header(model_type: str) -> html.Header:
+def header(queries: Queries) -> html.Header:
     """Brand, pages, a jump to a feature, the model type, and the switch of the colour scheme."""
     return html.Header(
         [
-            dcc.Link([html.Span(className="brand-mark"), "Lightwell"], href="/", className="brand"),
+            dcc.Link(
+                [html.Span(className="brand-mark"), "Lightwell"], href=queries.href("/"), className="brand"
+            ),
             html.Nav(id="navigation", className="navigation", **spoken("Pages")),
             html.Div(className="grow"),
             jump(),
-            html.Span(model_type, className="model-type", title="Model type that is served"),
+            switch(queries),
             dmc.ColorSchemeToggle(
                 lightIcon=html.Span(className="icon-sun"),
                 darkIcon=html.Span(className="icon-moon"),
@@ -88,9 +91,29 @@ def jump() -> html.Div:
     )
 
 
-def navigation(path: str) -> list[Any]:
+def switch(queries: Queries) -> Any:
+    """The model type that is shown, and where there are others, a menu of them."""
+    name, place = queries.model_type.name, queries.place
+    if len(place.names) < 2:
+        return html.Span(name, className="model-type", title="Model type that is shown")
+    sign = html.Button([name, html.Span("▾", className="caret")], className="model-type", id="model-type")
+    others = [
+        html.A(
+            dmc.MenuItem(other, disabled=other == name),
+            href=f"{place.base_of(other)}/",
+            className="keeps-place",
+            **other_base(place.base_of(other)),
+        )
+        for other in place.names
+    ]
+    menu = [dmc.MenuTarget(sign), dmc.MenuDropdown([dmc.MenuLabel("Model type"), *others])]
+    return dmc.Menu(menu, position="bottom-end", shadow="md")
+
+
+def navigation(queries: Queries, path: str) -> list[Any]:
     """Links to the pages that have one, the present one marked."""
     listed = [page for page in PAGES if page.in_navigation]
     return [
-        dcc.Link(page.title, href=page.path, className="here" if page.path == path else "") for page in listed
+        dcc.Link(page.title, href=queries.href(page.path), className="here" if page.path == path else "")
+        for page in listed
     ]

@@ -11,6 +11,7 @@ from dash import dcc, html
 from dashboard import formats
 from dashboard.address import feature_path
 from dashboard.components.browser import spoken
+from dashboard.queries import Queries
 from dashboard.token_view import Excerpt, Piece, label, spelled_out
 
 
@@ -25,10 +26,10 @@ def phrase(tokens: Iterable[str]) -> html.Span:
     return html.Span([chip(token) for token in tokens], className="phrase")
 
 
-def feature_chip(feature: int, detail: str, title: str) -> dcc.Link:
+def feature_chip(queries: Queries, feature: int, detail: str, title: str) -> dcc.Link:
     """A link to a feature, with one number beside it."""
     inner = [html.Span(f"{feature}", className="chip-feature"), html.Span(detail, className="chip-detail")]
-    return dcc.Link(inner, href=feature_path(feature), className="feature-chip", title=title)
+    return dcc.Link(inner, href=queries.href(feature_path(feature)), className="feature-chip", title=title)
 
 
 def highlighted(shown: Excerpt) -> html.Div:

@@ -57,8 +57,8 @@ def heading(queries: Queries, feature: int) -> html.Div:
     last = queries.d_sae() - 1
     steps = html.Div(
         [
-            _step("previous", "←", "Previous feature (left arrow key)", feature - 1 if feature else None),
-            _step("next", "→", "Next feature (right arrow key)", feature + 1 if feature < last else None),
+            _step(queries, "previous", feature - 1 if feature else None),
+            _step(queries, "next", feature + 1 if feature < last else None),
         ],
         className="steps-nav",
     )
@@ -74,10 +74,18 @@ def heading(queries: Queries, feature: int) -> html.Div:
     return html.Div([title, stats], className="page-head")
 
 
-def _step(name: str, sign: str, label: str, feature: int | None) -> Any:
+STEPS = {
+    "previous": ("←", "Previous feature (left arrow key)"),
+    "next": ("→", "Next feature (right arrow key)"),
+}
+
+
+def _step(queries: Queries, name: str, feature: int | None) -> Any:
+    sign, title = STEPS[name]
     if feature is None:
         return html.Span(sign, className="step-link off", title="There is none")
-    return dcc.Link(sign, href=feature_path(feature), id=name, className="step-link keeps-view", title=label)
+    href = queries.href(feature_path(feature))
+    return dcc.Link(sign, href=href, id=name, className="step-link keeps-view", title=title)
 
 
 def register(app: Dash, queries: Queries) -> None:

@@ -175,11 +175,13 @@ def frequency_content(queries: Queries) -> list[Any]:
         [
             dcc.Link(
                 f"{formats.plural(n_dead, 'feature')} never fire{'s' if n_dead == 1 else ''}",
-                href=DEAD_LINK,
+                href=queries.href(DEAD_LINK),
                 id="dead-link",
             ),
             f" on this corpus ({formats.share(n_dead / max(found.n_features, 1))}; not in the figure). ",
-            dcc.Link(f"{formats.plural(found.n_dense, 'feature')}", href=dense_link, id="dense-link"),
+            dcc.Link(
+                f"{formats.plural(found.n_dense, 'feature')}", href=queries.href(dense_link), id="dense-link"
+            ),
             f" fire{'s' if found.n_dense == 1 else ''} on more than {dense} of all rows (dense, in pink).",
         ],
         className="caption",

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import waitress
 
-from dashboard.app import create_app
 from dashboard.security import Guard
+from dashboard.server import Server
 from dashboard.settings import LOOPBACK_NAMES, DashboardSettings
 from precompute.reading import Artifacts
 
@@ -37,12 +37,12 @@ FLAGS = [
 @contextmanager
 def serving(artifacts: Artifacts) -> Iterator[str]:
     """Serve artifacts as `./run_dashboard.sh` does; gives the base address."""
-    app = create_app(DashboardSettings(model_type=artifacts.model_type.name), artifacts)
-    server = waitress.create_server(Guard(app.server, LOOPBACK_NAMES), host="127.0.0.1", port=0, threads=8)
+    application = Server(DashboardSettings(model_type=artifacts.model_type.name), artifacts)
+    server = waitress.create_server(Guard(application, LOOPBACK_NAMES), host="127.0.0.1", port=0, threads=8)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.effective_port}"
+        yield f"http://127.0.0.1:{server.effective_port}{application.prefix}"
     finally:
         server.close()
         server.task_dispatcher.shutdown(timeout=2)

@@ -1,0 +1,83 @@
+"""All model types in one server: the app of each below its name, made when it is first asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from dashboard.app import create_app
+from dashboard.place import Place
+from dashboard.settings import DashboardSettings
+from precompute.config import load_config
+from precompute.reading import Artifacts, open_artifacts
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from dash import Dash
+
+HEALTH = "/healthz"
+
+
+class Server:
+    """A WSGI application: `/ultra/feature/7` goes to the app of `ultra`, as its `/feature/7`.
+
+    A path without a model type's name leads to the one that the server was started for. Raises ConfigError
+    where that one is unknown.
+    """
+
+    def __init__(self, settings: DashboardSettings, artifacts: Artifacts | None = None) -> None:
+        self._settings = settings
+        self._names = tuple(load_config(settings.config).model_types) if artifacts is None else ()
+        self._apps: dict[str, Dash] = {}
+        self._lock = threading.Lock()
+        self.app(settings.model_type, artifacts)
+
+    @property
+    def prefix(self) -> str:
+        """The path of the pages of the model type that the server was started for."""
+        return f"{self._settings.url_prefix}/{self._settings.model_type}"
+
+    def app(self, name: str, artifacts: Artifacts | None = None) -> Dash:
+        """The app of a model type."""
+        with self._lock:
+            if name not in self._apps:
+                place = Place(name, f"{self._settings.url_prefix}/{name}", self._names)
+                chosen = artifacts or open_artifacts(name, self._settings.data_dir, self._settings.config)
+                self._apps[name] = create_app(self._settings, chosen, place)
+        return self._apps[name]
+
+    def warm_up(self) -> None:
+        """Read what the first visitor would wait for."""
+        self.app(self._settings.model_type).server.config["QUERIES"].warm_up()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Hand a request to the app whose name its path begins with."""
+        path = str(environ.get("PATH_INFO") or "/")
+        prefix = self._settings.url_prefix
+        if prefix and f"{path}/".startswith(f"{prefix}/"):  # Some proxies take it off, some leave it.
+            path = path[len(prefix) :]
+        name, _, rest = path.lstrip("/").partition("/")
+        if path == HEALTH:
+            return self._ask(self._settings.model_type, path, environ, start_response)
+        if name in self._names or name == self._settings.model_type:
+            return self._ask(name, f"/{rest}", environ, start_response)
+        return self._redirect(path, environ, start_response)
+
+    def _ask(
+        self, name: str, path: str, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        app: WSGIApplication = self.app(name).server.wsgi_app
+        script = f"{self._settings.url_prefix}/{name}"
+        return app({**environ, "PATH_INFO": path, "SCRIPT_NAME": script}, start_response)
+
+    def _redirect(
+        self, path: str, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        # WSGI gives paths as bytes in Latin-1.
+        kept = quote(path.encode("latin-1"), safe="/~")
+        query = str(environ.get("QUERY_STRING") or "")
+        target = f"{self.prefix}/{kept.lstrip('/')}" + (f"?{query}" if query else "")
+        start_response("302 Found", [("Location", target), ("Content-Length", "0")])
+        return [b""]
