@@ -29,7 +29,7 @@ def test_each_model_type_is_below_its_name(tmp_path: Path) -> None:
     for name in ("full", "ultra"):
         assert asked.get(f"/{name}/healthz").get_json()["model_type"] == name
         assert prefix_of(asked.get(f"/{name}/feature/3").text) == f"/{name}/"
-        layout = asked.get(f"/{name}/_dash-layout").text
+        layout = json.dumps(asked.get(f"/{name}/_dash-layout").get_json())
         assert '"/full/"' in layout
         assert '"/ultra/"' in layout
 
