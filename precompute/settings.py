@@ -69,7 +69,7 @@ class Operations:
     """Shards or blocks worked on at the same time."""
     batch_size: int = 64
     """Examples in one forward pass."""
-    chunk_size: int = 1024
-    """Features in one block of a matrix product over all features."""
+    chunk_size: int = 256
+    """Features whose effects on all tokens are held in memory at once."""
     method: Method = "parallel"
     """How histograms are counted: one pass over rows (fast), or over blocks of features (parallel)."""

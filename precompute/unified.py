@@ -55,7 +55,13 @@ def parser() -> CommandParser:
         default="parallel",
         help="histograms in one pass over rows (fast; vectorized means the same) or by blocks of features",
     )
-    add("--chunk-size", type=_positive, default=1024, metavar="N", help="features in one matrix product")
+    add(
+        "--chunk-size",
+        type=_positive,
+        default=256,
+        metavar="N",
+        help="features whose token effects are held at once",
+    )
     add("--batch-size", type=_positive, default=64, metavar="N", help="examples in one forward pass")
     add("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help="pieces at the same time")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs")

@@ -26,16 +26,21 @@ class EffectTile:
 
 
 def effect_tiles(
-    directions: NDArray[np.float32], unembed: NDArray[np.float32], features: range
+    directions: NDArray[np.float32], unembed: NDArray[np.float32], features: range, chunk_size: int = TILE
 ) -> Iterator[EffectTile]:
-    """The effects of `features`, tile by tile.
+    """The effects of `features`, some of them at a time: `chunk_size`, rounded up to whole products.
 
     directions: [d_sae, d_model]; unembed: [d_model, d_vocab], with the final norm folded in.
     """
     unembed = np.ascontiguousarray(unembed)
-    for first in range(features.start, features.stop, TILE):
-        rows = np.ascontiguousarray(directions[first : min(first + TILE, features.stop)])
-        yield EffectTile(first, rows @ unembed)
+    size = -(-chunk_size // TILE) * TILE
+    for first in range(features.start, features.stop, size):
+        held = range(first, min(first + size, features.stop))
+        influence = np.empty((len(held), unembed.shape[1]), dtype=np.float32)
+        for start in range(0, len(held), TILE):
+            rows = np.ascontiguousarray(directions[first + start : min(first + start + TILE, held.stop)])
+            np.matmul(rows, unembed, out=influence[start : start + TILE])
+        yield EffectTile(first, influence)
 
 
 def context_tiles(context: StepContext, features: range | None = None) -> Iterator[EffectTile]:
@@ -48,6 +53,6 @@ def context_tiles(context: StepContext, features: range | None = None) -> Iterat
     directions = context.array("directions")
     listed = context.features(len(directions)) if features is None else features
     context.progress.start(len(listed), "features")
-    for tile in effect_tiles(directions, context.array("unembed"), listed):
+    for tile in effect_tiles(directions, context.array("unembed"), listed, context.operations.chunk_size):
         yield tile
         context.progress.advance(len(tile.influence))

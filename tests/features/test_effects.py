@@ -29,6 +29,18 @@ def random_matrices(shape: tuple[int, int, int, int]) -> tuple[NDArray[np.float3
     return directions, draw.integers(-2, 3, size=(d_model, d_vocab)).astype(np.float32)
 
 
+@pytest.mark.parametrize("chunk_size", [1, TILE, TILE + 1, 10 * TILE])
+def test_the_size_of_chunks_changes_no_bit(chunk_size: int) -> None:
+    draw = np.random.default_rng(1)
+    directions = draw.normal(size=(3 * TILE + 7, 24)).astype(np.float32)
+    unembed = draw.normal(size=(24, 130)).astype(np.float32)
+    listed = range(len(directions))
+    whole = np.concatenate([tile.influence for tile in effect_tiles(directions, unembed, listed)])
+    chunks = list(effect_tiles(directions, unembed, listed, chunk_size))
+    np.testing.assert_array_equal(np.concatenate([chunk.influence for chunk in chunks]), whole)
+    assert [chunk.first for chunk in chunks] == list(range(0, len(directions), -(-chunk_size // TILE) * TILE))
+
+
 def best(values: NDArray[np.float64], sign: float, k: int) -> list[tuple[int, float]]:
     """The k largest sign * value, the smaller index first among equals."""
     order = sorted(range(len(values)), key=lambda i: (-sign * values[i], i))
