@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import subprocess
 import sys
@@ -156,6 +157,37 @@ def test_verify_names_damage_and_the_next_run_repairs_it(
     assert run(mine) == 0
     assert run(mine, "--verify") == 0
     assert contents(mine.root / "data" / "precomputed_mine") == before
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("damage", [flip_last_byte, cut, Path.unlink])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_damage_anywhere_is_named_and_repaired(
+    mine: TinyFiles, damage: Callable[[Path], None], seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One file of every artifact at once, its manifest among those that may be drawn."""
+    directory = mine.root / "data" / "precomputed_mine"
+    before, draw = contents(directory), random.Random(seed)
+    damaged = {}
+    for name in steps():
+        files = sorted(
+            path for path in (directory / "artifacts" / name).resolve().rglob("*") if path.is_file()
+        )
+        damaged[name] = draw.choice(files)
+        damage(damaged[name])
+    capsys.readouterr()
+    assert run(mine, "--verify") == 1
+    lines = capsys.readouterr().out.splitlines()
+    for name, path in damaged.items():
+        named = [line for line in lines if line.startswith(f"{name}:") and path.name in line]
+        assert named, (name, path.name, lines)
+    assert run(mine) == 0
+    assert run(mine, "--verify") == 0
+    assert contents(directory) == before
 
 
 def test_workers_and_backend_and_method_change_no_table(computed: TinyFiles, tmp_path: Path) -> None:

@@ -80,22 +80,26 @@ class Manifest(BaseModel):
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Write the manifest with a checksum of itself."""
+    (directory / MANIFEST_FILE).write_text(_written(manifest), encoding="utf-8")
+
+
+def _written(manifest: Manifest) -> str:
+    """The one text that a manifest has on disk."""
     body = manifest.model_dump(mode="json")
     body["checksum"] = text_digest(canonical_json(body))
-    (directory / MANIFEST_FILE).write_text(
-        json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    return json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def read_manifest(directory: Path) -> Manifest:
     """Read and check a manifest; raises FileNotFoundError if absent, CorruptArtifactError if damaged."""
     try:
-        body = json.loads((directory / MANIFEST_FILE).read_text(encoding="utf-8"))
+        text = (directory / MANIFEST_FILE).read_text(encoding="utf-8")
+        body = json.loads(text)
         checksum = body.pop("checksum")
         manifest = Manifest.model_validate(body)
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise CorruptArtifactError(f"{directory.name}/{MANIFEST_FILE} is damaged") from error
-    if text_digest(canonical_json(body)) != checksum:
+    if text_digest(canonical_json(body)) != checksum or text != _written(manifest):
         raise CorruptArtifactError(f"{directory.name}/{MANIFEST_FILE} does not match its checksum")
     return manifest
 

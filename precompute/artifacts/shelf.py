@@ -63,8 +63,9 @@ class Shelf:
         try:
             version = self.current(step)
             manifest = read_manifest(version)
-        except FileNotFoundError:
-            return [f"{step}: its published files are gone"]
+        except FileNotFoundError as error:
+            lost = Path(error.filename or "").name
+            return [f"{MANIFEST_FILE}: missing" if lost == MANIFEST_FILE else "its published files are gone"]
         except CorruptArtifactError as error:
             (self.current(step) / DAMAGE_FILE).write_text(f"{MANIFEST_FILE}: {error}\n")
             return [f"{MANIFEST_FILE}: {error}"]
