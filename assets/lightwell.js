@@ -55,8 +55,14 @@
     remember(name, value, standard);
   };
 
+  const joined = (window.dash_clientside || {}).lightwell;
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
-    lightwell: {
+    lightwell: Object.assign({}, joined, {
+      /* For the other scripts. */
+      base: base,
+      visit: visit,
+      remember: remember,
+      isTyping: isTyping,
       setTitle: function (title) {
         document.title = title || "Lightwell";
       },
@@ -77,19 +83,22 @@
           api.purgeInfiniteCache();
         }
       },
-    },
+    }),
   });
 
-  /* Previous and next keep what was chosen on the page: band, scale, extent. */
+  /* Previous and next keep what was chosen on the page: band, scale, extent; a range of activations is one
+     feature's own. */
   document.addEventListener(
     "click",
     function (event) {
       const link = event.target.closest && event.target.closest("a.keeps-view");
       const plain = !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button);
       if (link && plain && window.location.search) {
+        const kept = new URLSearchParams(window.location.search);
+        kept.delete("range");
         event.preventDefault();
         event.stopPropagation();
-        navigate(link.pathname + window.location.search);
+        navigate(link.pathname + readable(kept));
       }
     },
     true
@@ -142,7 +151,7 @@
     if (isTyping(event.target)) {
       return;
     }
-    const name = { ArrowLeft: "previous", ArrowRight: "next" }[event.key];
+    const name = { ArrowLeft: "previous", ArrowRight: "next", r: "random" }[event.key];
     const link = name && document.getElementById(name);
     if (link) {
       event.preventDefault();

@@ -10,15 +10,17 @@ from typing import Any, TypeAlias
 from unicodedata import east_asian_width
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dashboard import formats
-from dashboard.records import Effect, FrequencyDistribution, Histogram
+from dashboard.records import BandMark, Effect, FrequencyDistribution, Histogram, Pair
 from dashboard.token_view import label, plotly_text
 
 Figure: TypeAlias = dict[str, Any]
 """`data` and `layout`, as Plotly reads them."""
 
 ACTIVE, SILENT = "#e8930c", "#98a0ab"
+MARK = "#7b8794"
 PROMOTED, SUPPRESSED, LOGIT = "#14a37f", "#d6457f", "#6b7fe8"
 """Colours that stand out on white and on near-black alike."""
 FONT = "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
@@ -38,16 +40,76 @@ PIXELS_A_CHARACTER = 7.4
 """Advance of TOKEN_FONT at 12 pixels, with a little to spare."""
 
 
-def activation_histogram(histogram: Histogram, with_zero: bool = False, log_scale: bool = False) -> Figure:
-    """How often the feature fires how strongly; `with_zero` adds a bar for the rows on which it is silent."""
-    figure = _figure("Activation", "Rows (log scale)" if log_scale else "Rows", height=230)
+def activation_histogram(
+    histogram: Histogram,
+    with_zero: bool = False,
+    log_scale: bool = False,
+    marks: Sequence[BandMark] = (),
+    chosen: tuple[float, float] | None = None,
+) -> Figure:
+    """How often the feature fires how strongly; `with_zero` adds a bar for the rows on which it is silent.
+
+    Bands of examples are marked below, and a range that is `chosen` is shaded.
+    """
+    figure = _figure("Activation", "Rows (log scale)" if log_scale else "Rows", height=250)
     if with_zero:
         figure["data"].append(_zero_bar(histogram))
     figure["data"].append(_bars(histogram, ACTIVE, "activation", "rows"))
     if log_scale:
         largest = int(histogram.counts.max(initial=1))
         _log_counts(figure, max(largest, histogram.n_zero) if with_zero else largest)
+    if marks:
+        _mark_bands(figure, marks, float(histogram.bin_edges[0]))
+    if chosen:
+        figure["layout"]["shapes"] = [_shade(*chosen)]
     return figure
+
+
+def _mark_bands(figure: Figure, marks: Sequence[BandMark], lowest: float) -> None:
+    """A strip below the bars with a mark where each band begins, quantile bands above value bands."""
+    kinds = sorted({mark.name[0] for mark in marks}, reverse=True)
+    figure["data"].append(
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "yaxis": "y2",
+            "x": [max(mark.low, lowest) for mark in marks],
+            "y": [kinds.index(mark.name[0]) for mark in marks],
+            "customdata": [
+                f"{mark.name.upper()}: {formats.decimal(max(mark.low, lowest), 4)} to "
+                f"{formats.decimal(mark.high, 4)}"
+                for mark in marks
+            ],
+            "marker": {"symbol": "line-ns-open", "size": 9, "color": MARK, "line": {"width": 1.5}},
+            "hovertemplate": "band %{customdata}<extra></extra>",
+        }
+    )
+    figure["layout"]["yaxis"]["domain"] = [0.18, 1]
+    figure["layout"]["xaxis"]["anchor"] = "y2"
+    figure["layout"]["yaxis2"] = {
+        **_axis(""),
+        "domain": [0, 0.14],
+        "range": [-0.6, 1.6],
+        "fixedrange": True,
+        "showgrid": False,
+        "tickvals": list(range(len(kinds))),
+        "ticktext": [kind.upper() for kind in kinds],
+    }
+
+
+def _shade(low: float, high: float) -> dict[str, Any]:
+    return {
+        "type": "rect",
+        "xref": "x",
+        "yref": "paper",
+        "x0": low,
+        "x1": high,
+        "y0": 0,
+        "y1": 1,
+        "line": {"width": 0},
+        "fillcolor": "rgba(107, 127, 232, 0.22)",
+        "layer": "below",
+    }
 
 
 def _zero_bar(histogram: Histogram) -> dict[str, Any]:
@@ -63,6 +125,38 @@ def _zero_bar(histogram: Histogram) -> dict[str, Any]:
         "marker": {"color": SILENT, "line": {"width": 0}},
         "hovertemplate": "silent (activation 0)<br>%{y:,} rows<extra></extra>",
     }
+
+
+def scatter(pair: Pair, places: Sequence[tuple[int, int]]) -> Figure:
+    """Two features over the rows on which either fires; `places` are each dot's example and token."""
+    figure = _figure(
+        f"Activation of feature {pair.feature}", f"Activation of feature {pair.other}", height=320
+    )
+    both = (pair.first != 0) & (pair.second != 0)
+    figure["data"].append(
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": _rounded(pair.first),
+            "y": _rounded(pair.second),
+            "customdata": [list(place) for place in places],
+            "marker": {
+                "size": 5,
+                "opacity": 0.55,
+                "color": [LOGIT if together else SILENT for together in both.tolist()],
+            },
+            "hovertemplate": f"feature {pair.feature}: %{{x}}<br>feature {pair.other}: %{{y}}<br>"
+            "example %{customdata[0]}, token %{customdata[1]}<extra></extra>",
+        }
+    )
+    figure["layout"]["xaxis"] |= {"rangemode": "tozero", "showgrid": True}
+    figure["layout"]["yaxis"] |= {"rangemode": "tozero"}
+    return figure
+
+
+def _rounded(values: NDArray[np.float32]) -> list[float]:
+    """Five digits, which is finer than a pixel."""
+    return [float(f"{value:.5g}") for value in values.tolist()]
 
 
 def logit_histogram(histogram: Histogram) -> Figure:
@@ -81,7 +175,7 @@ def _bars(histogram: Histogram, colour: str, value: str, unit: str) -> dict[str,
         "x": ((edges[:-1] + edges[1:]) / 2).tolist(),
         "y": histogram.counts.tolist(),
         "width": np.diff(edges).tolist(),
-        "customdata": [[f"{a:.4g}", f"{b:.4g}"] for a, b in pairwise(edges)],
+        "customdata": [[f"{a:.4g}", f"{b:.4g}", f"{a!r}:{b!r}"] for a, b in pairwise(edges.tolist())],
         "marker": {"color": colour, "line": {"width": 0}},
         "hovertemplate": value
         + " %{customdata[0]} to %{customdata[1]}<br>%{y:,} "

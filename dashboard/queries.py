@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -227,35 +228,44 @@ class Queries:
     def examples(self, feature: int, band_name: str) -> tuple[ShownExample, ...]:
         """A feature's examples of one band, by rank, with its activation on every token."""
         chosen = self.rows_of("examples", feature).filter(pl.col("band") == band_name).sort("rank")
-        if chosen.is_empty():
-            return ()
-        found = self.tables.reading("transpose", lambda: self.artifacts.feature(feature))
-        shown = self._drawer(found)
-        return tuple(shown(row) for row in chosen.iter_rows(named=True))
+        return self.shown_examples(self.activations(feature), chosen) if chosen.height else ()
 
-    def _drawer(self, found: FeatureActivations) -> Callable[[dict[str, Any]], ShownExample]:
-        """What turns a row of `examples.parquet` into an example with its text."""
-        windows, texts = self.tables.table("windows", "corpus"), self.corpus_texts()
-        tokens, index = self.vocabulary(), self.row_index()
+    def activations(self, feature: int) -> FeatureActivations:
+        """Where a feature fires; that of the feature asked for last is kept."""
+        version = (self.tables.fingerprint("transpose"), feature)
+        read = partial(self.tables.reading, "transpose", lambda: self.artifacts.feature(feature))
+        return self.tables.memo.get("activations of one feature", version, read)
 
-        def shown(row: dict[str, Any]) -> ShownExample:
-            window = windows.row(row["example"], named=True)
-            text = _text(texts, window["text_index"])
+    def shown_examples(self, found: FeatureActivations, chosen: pl.DataFrame) -> tuple[ShownExample, ...]:
+        """Rows like those of `examples.parquet` as examples with their texts, in the same order."""
+        tokens, index, texts = self.vocabulary(), self.row_index(), self.corpus_texts()
+        windows = self.tables.table("windows", "corpus")[chosen["example"]]
+        of_text = texts[texts["text_index"].search_sorted(windows["text_index"])].drop("text_index")
+        shown = []
+        for row, window, text in zip(
+            chosen.iter_rows(named=True),
+            windows.iter_rows(named=True),
+            of_text.iter_rows(named=True),
+            strict=True,
+        ):
             token_ids = window["token_ids"]
-            return ShownExample(
-                rank=row["rank"],
-                example=row["example"],
-                text_id=window["text_id"],
-                chunk=window["chunk"],
-                position=row["position"],
-                activation=row["activation"],
-                str_tokens=tuple(tokens[i] for i in token_ids),
-                acts=index.spread(row["example"], len(token_ids), found.rows, found.acts),
-                n_copies=text.pop("n_copies"),
-                metadata={name: value for name, value in text.items() if value is not None},
+            shown.append(
+                ShownExample(
+                    rank=row["rank"],
+                    example=row["example"],
+                    text_index=window["text_index"],
+                    text_id=window["text_id"],
+                    chunk=window["chunk"],
+                    position=row["position"],
+                    activation=row["activation"],
+                    token_ids=tuple(token_ids),
+                    str_tokens=tuple(tokens[i] for i in token_ids),
+                    acts=index.spread(row["example"], len(token_ids), found.rows, found.acts),
+                    n_copies=text.pop("n_copies"),
+                    metadata={name: value for name, value in text.items() if value is not None},
+                )
             )
-
-        return shown
+        return tuple(shown)
 
     def row_index(self) -> RowIndex:
         """Where each example's rows lie."""
@@ -293,13 +303,6 @@ class Queries:
         # Where the model or SAE is gone, states cannot be judged; the error says enough by itself.
         known = optional(self.statuses) or ()
         return next((status for status in known if status.step == step), None)
-
-
-def _text(texts: pl.DataFrame, text_index: int) -> dict[str, Any]:
-    """Metadata and n_copies of one text; only texts with an example are listed, so numbers may be skipped."""
-    row = texts.row(texts["text_index"].search_sorted(text_index), named=True)
-    del row["text_index"]
-    return row
 
 
 def _histogram(row: dict[str, Any], n_zero: int) -> Histogram:

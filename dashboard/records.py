@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -85,22 +86,69 @@ class Band:
 
 
 @dataclass(frozen=True)
+class BandMark:
+    """A band of examples, as it is marked below the histogram."""
+
+    name: str
+    """Such as q2 or v5."""
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class ShownExample:
     """One example of a feature, with what is needed to draw it."""
 
     rank: int
     example: int
+    text_index: int
     text_id: str
     chunk: int
     position: int | None
     """Token of the activation; None for a near miss without one."""
     activation: float
+    token_ids: tuple[int, ...]
     str_tokens: tuple[str, ...]
     acts: NDArray[np.float32]
     """[n_tokens], NaN where the position is no row."""
     metadata: Mapping[str, Any]
     n_copies: int
     """Texts of the corpus that are equal to this one, itself included."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Rows on which one or the other of two features fires."""
+
+    feature: int
+    other: int
+    n_rows: int
+    """All rows of the store."""
+    n_either: int
+    n_both: int
+    n_first: int
+    """Rows on which the first fires."""
+    n_second: int
+    pearson: float
+    """Over all rows, zeros included; NaN where one never varies."""
+    rows: NDArray[np.int64]
+    """[n_shown], ascending: all rows where either fires, or a sample of them."""
+    first: NDArray[np.float32]
+    """[n_shown]: activation of the first feature."""
+    second: NDArray[np.float32]
+    seed: int | None
+    """Of the sample; None where all rows are there."""
+
+    @property
+    def jaccard(self) -> float:
+        """Share of the rows where either fires on which both do."""
+        return self.n_both / self.n_either if self.n_either else math.nan
+
+    @property
+    def lift(self) -> float:
+        """n_both against what independence would give: n_both · n_rows / (n_first · n_second)."""
+        chance = self.n_first * self.n_second
+        return self.n_both * self.n_rows / chance if chance else math.nan
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,12 @@ def label(token: str) -> str:
     return visible(token)
 
 
+@lru_cache(maxsize=65_536)
+def running(token: str) -> str:
+    """A token within running text."""
+    return visible(token, keep_spaces=True)
+
+
 def spelled_out(token: str) -> str:
     """The token as a Python literal, for tooltips; shortened like `visible`."""
     tail = "" if len(token) <= LONGEST else f" and {len(token) - LONGEST:,} more characters"
@@ -99,6 +105,13 @@ class Piece:
     """Whether it is the token that the example was chosen for."""
     token: str
     """The raw token, for the tooltip; empty for a run of several."""
+    second: float = 0.0
+    """Activation of the feature that is laid over; 0 for a run of several."""
+    second_strength: float = 0.0
+    """The same as a share of that feature's own maximum; 0 to 1."""
+    is_bold: bool = False
+    follower: int | None = None
+    """The token that stands next, by its number; None at the end, and where nobody asked."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,41 @@ class Excerpt:
     """Tokens of the example left out before the first piece."""
     cut_after: int
     """Tokens left out after the last one."""
+    before: tuple[Piece, ...] = ()
+    """What is left out before, where it is kept to be shown on demand."""
+    after: tuple[Piece, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What else is known of an example's tokens."""
+
+    second: NDArray[np.float32] | None = None
+    """[n_tokens]: activations of a feature that is laid over, NaN where the position is no row."""
+    second_top: float = 0.0
+    """Its activation that gets the full colour."""
+    bold: NDArray[np.bool_] | None = None
+    """[n_tokens]: tokens to be shown in bold."""
+    token_ids: Sequence[int] = ()
+    """[n_tokens], where pieces are to know what stands next."""
+    keeps_rest: bool = False
+    """Whether what lies outside the window is kept."""
+
+    def second_at(self, position: int) -> float:
+        """Activation of the feature laid over; 0 where it is silent or not there."""
+        act = 0.0 if self.second is None else float(self.second[position])
+        return act if act > 0 else 0.0
+
+    def is_bold(self, position: int) -> bool:
+        """Whether a token is to be shown in bold."""
+        return self.bold is not None and bool(self.bold[position])
+
+    def follower(self, position: int) -> int | None:
+        """The token after it, by its number."""
+        return int(self.token_ids[position + 1]) if position + 1 < len(self.token_ids) else None
+
+
+PLAIN = Layers()
 
 
 def excerpt(
@@ -118,6 +166,8 @@ def excerpt(
     scale_top: float,
     focus: int | None,
     whole: bool = False,
+    *,
+    layers: Layers = PLAIN,
 ) -> Excerpt:
     """Highlighted text around the token in focus, or all of it.
 
@@ -126,11 +176,16 @@ def excerpt(
     """
     n = len(str_tokens)
     first, stop = (0, n) if whole else _window(focus, n)
-    edges = _edges(acts, first, stop, focus)
-    pieces = tuple(
-        _piece(str_tokens[a:b], a, float(acts[a]), scale_top, a == focus) for a, b in pairwise(edges)
-    )
-    return Excerpt(pieces, cut_before=first, cut_after=n - stop)
+
+    def pieces(start: int, end: int) -> tuple[Piece, ...]:
+        edges = _edges(acts, start, end, focus, layers)
+        return tuple(
+            _piece(str_tokens[a:b], a, float(acts[a]), scale_top, is_focus=a == focus, layers=layers)
+            for a, b in pairwise(edges)
+        )
+
+    rest = (pieces(0, first), pieces(stop, n)) if layers.keeps_rest else ((), ())
+    return Excerpt(pieces(first, stop), first, n - stop, *rest)
 
 
 def _window(focus: int | None, n: int) -> tuple[int, int]:
@@ -141,29 +196,42 @@ def _window(focus: int | None, n: int) -> tuple[int, int]:
     return max(0, min(first, stop - BEFORE - AFTER - 1)), min(n, max(stop, first + BEFORE + AFTER + 1))
 
 
-def _edges(acts: NDArray[np.float32], first: int, stop: int, focus: int | None) -> list[int]:
+def _edges(acts: NDArray[np.float32], first: int, stop: int, focus: int | None, layers: Layers) -> list[int]:
     """Where pieces begin: at each token that stands alone, and after it; and where special tokens end."""
-    edges = {first, stop}
-    for position in range(first, stop):
-        alone = acts[position] > 0 or position == focus
-        border = position > first and np.isnan(acts[position]) != np.isnan(acts[position - 1])
-        if alone:
-            edges |= {position, position + 1}
-        elif border:
-            edges.add(position)
-    return sorted(edges)
+    own = acts[first:stop]
+    silent, alone = np.isnan(own), own > 0
+    if layers.second is not None:
+        alone = alone | (layers.second[first:stop] > 0)
+    if focus is not None and first <= focus < stop:
+        alone[focus - first] = True
+    border = silent[1:] != silent[:-1]
+    if layers.bold is not None:
+        border = border | np.diff(layers.bold[first:stop])
+    singles = np.flatnonzero(alone) + first
+    borders = np.flatnonzero(border) + first + 1
+    return sorted({first, stop, *singles.tolist(), *(singles + 1).tolist(), *borders.tolist()})
 
 
-def _piece(tokens: Sequence[str], position: int, act: float, top: float, is_focus: bool) -> Piece:
+def _piece(
+    tokens: Sequence[str], position: int, act: float, top: float, *, is_focus: bool, layers: Layers
+) -> Piece:
     """Tokens that are drawn as one; `act` is that of the first, NaN where it is no row."""
-    activation = 0.0 if math.isnan(act) else act
+    activation, second = 0.0 if math.isnan(act) else act, layers.second_at(position)
     return Piece(
-        text="".join(visible(token, keep_spaces=True) for token in tokens),
+        text="".join(running(token) for token in tokens),
         position=position,
         n_tokens=len(tokens),
         activation=activation,
-        strength=min(1.0, max(0.0, activation / top)) if top > 0 else 0.0,
+        strength=_strength(activation, top),
         is_row=not math.isnan(act),
         is_focus=is_focus,
         token=tokens[0] if len(tokens) == 1 else "",
+        second=second,
+        second_strength=_strength(second, layers.second_top),
+        is_bold=layers.is_bold(position),
+        follower=layers.follower(position),
     )
+
+
+def _strength(activation: float, top: float) -> float:
+    return min(1.0, max(0.0, activation / top)) if top > 0 else 0.0

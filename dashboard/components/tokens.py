@@ -3,68 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import dash_mantine_components as dmc
-from dash import dcc, html
+from dash import html
 
 from dashboard import formats
 from dashboard.address import feature_path
 from dashboard.components.browser import spoken
+from dashboard.components.elements import Element, element, link
 from dashboard.queries import Queries
 from dashboard.token_view import Excerpt, Piece, label, spelled_out
 
 
-def chip(token: str, detail: str = "", tone: str = "plain") -> html.Span:
+def chip(token: str, detail: str = "", tone: str = "plain") -> Element:
     """One token by itself."""
     title = spelled_out(token) + (f" · {detail}" if detail else "")
-    return html.Span(label(token), className=f"token-chip {tone}", title=title)
+    return element("Span", label(token), className=f"token-chip {tone}", title=title)
 
 
-def phrase(tokens: Iterable[str]) -> html.Span:
+def phrase(tokens: Iterable[str]) -> Element:
     """Several tokens in a row, each with its border."""
-    return html.Span([chip(token) for token in tokens], className="phrase")
+    return element("Span", [chip(token) for token in tokens], className="phrase")
 
 
-def feature_chip(queries: Queries, feature: int, detail: str, title: str) -> dcc.Link:
+def feature_chip(queries: Queries, feature: int, detail: str, title: str) -> Element:
     """A link to a feature, with one number beside it."""
-    inner = [html.Span(f"{feature}", className="chip-feature"), html.Span(detail, className="chip-detail")]
-    return dcc.Link(inner, href=queries.href(feature_path(feature)), className="feature-chip", title=title)
+    inner = [element("Span", f"{feature}", className="chip-feature")]
+    inner += [element("Span", detail, className="chip-detail")] if detail else []
+    return link(inner, queries.href(feature_path(feature)), className="feature-chip", title=title)
 
 
-def highlighted(shown: Excerpt) -> html.Div:
-    """An excerpt with one colour, the deeper the stronger the feature fires."""
-    parts: list[Any] = []
-    if shown.cut_before:
-        parts.append(_cut(shown.cut_before, "before"))
-    parts.extend(_piece(piece) for piece in shown.pieces)
-    if shown.cut_after:
-        parts.append(_cut(shown.cut_after, "after"))
-    return html.Div(parts, className="text", dir="ltr")
-
-
-def _cut(n: int, side: str) -> html.Span:
-    return html.Span("…", className="cut", title=f"{formats.plural(n, 'token')} more {side}")
-
-
-def _piece(piece: Piece) -> html.Bdi:
-    if not piece.is_row:
-        return html.Bdi(piece.text, className="special", title="special token: no activation is kept for it")
-    if piece.activation <= 0 and not piece.is_focus:
-        return html.Bdi(piece.text)
-    title = f"{spelled_out(piece.token)} · position {piece.position} · activation {piece.activation:.4g}"
-    return html.Bdi(
-        piece.text,
-        className="lit focus" if piece.is_focus else "lit",
-        title=title,
-        style={"--strength": f"{piece.strength:.3f}"},
+def highlighted(shown: Excerpt) -> Element:
+    """An excerpt with one colour, the deeper the stronger the feature fires; a second feature has another."""
+    return element(
+        "Div",
+        [
+            *_cut(shown.cut_before, "before", shown.before),
+            *(_piece(piece) for piece in shown.pieces),
+            *_cut(shown.cut_after, "after", shown.after),
+        ],
+        className="text",
+        dir="ltr",
     )
 
 
-def scale(top: float) -> html.Div:
+def _cut(n: int, side: str, rest: Sequence[Piece]) -> list[Element]:
+    """A sign for what is left out; where it is there to be shown, the sign shows it."""
+    more = f"{formats.plural(n, 'token')} more {side}"
+    if not n:
+        return []
+    if not rest:
+        return [element("Span", "…", className="cut", title=more)]
+    hidden = element("Span", [_piece(piece) for piece in rest], className="rest")
+    sign = element("Button", "…", className="cut", title=f"Show {more}", **spoken(f"Show {more}"))
+    return [sign, hidden] if side == "before" else [hidden, sign]
+
+
+def _piece(piece: Piece) -> Element:
+    bold = " bold" if piece.is_bold else ""
+    if not piece.is_row:
+        title = "special token: no activation is kept for it"
+        return element("Bdi", piece.text, className="special", title=title)
+    if piece.activation <= 0 and piece.second <= 0 and not piece.is_focus:
+        return element("Bdi", piece.text, **({"className": "bold"} if bold else {}))
+    title = f"{spelled_out(piece.token)} · position {piece.position} · activation {piece.activation:.4g}"
+    title += f" · second feature {piece.second:.4g}" if piece.second else ""
+    style = {"--strength": f"{piece.strength:.3f}"}
+    style |= {"--second": f"{piece.second_strength:.3f}"} if piece.second else {}
+    follower = {} if piece.follower is None else {"data-next": f"{piece.follower}"}
+    return element(
+        "Bdi",
+        piece.text,
+        className="lit" + " focus" * piece.is_focus + " second" * (piece.second > 0) + bold,
+        title=title,
+        style=style,
+        tabIndex=0 if piece.is_focus else -1,
+        **{"data-act": f"{piece.activation:.6g}", **follower},
+    )
+
+
+def scale(top: float, second: bool = False, name: str = "maximum") -> html.Div:
     """What the colours mean."""
+    bar = html.Span(className="scale-bar second" if second else "scale-bar")
     return html.Div(
-        [html.Span("0"), html.Span(className="scale-bar"), html.Span(f"{formats.decimal(top)} (maximum)")],
+        [html.Span("0"), bar, html.Span(f"{formats.decimal(top)} ({name})")],
         className="scale",
         title="Activation, on one scale for all examples of this feature",
     )

@@ -1,0 +1,31 @@
+"""The sections of the feature page: one module each, and the one list of them."""
+
+from __future__ import annotations
+
+from dashboard.sections import (
+    activations,
+    contexts,
+    effects,
+    examples,
+    metadata,
+    relations,
+    scatter,
+    surroundings,
+    vocabulary,
+)
+from dashboard.sections.section import Filling, Section
+
+SECTIONS: tuple[Section, ...] = (
+    activations.SECTION,
+    effects.SECTION,
+    vocabulary.SECTION,
+    surroundings.SECTION,
+    scatter.SECTION,
+    examples.SECTION,
+    contexts.SECTION,
+    metadata.SECTION,
+    relations.SECTION,
+)
+"""Every section, in the order of its column."""
+
+__all__ = ["SECTIONS", "Filling", "Section"]
