@@ -19,11 +19,26 @@
   function chooseRange(text) {
     lightwell().remember("range", text || undefined);
     window.dash_clientside.set_props("range", { data: text || "" });
+    showWhatCounts();
+  }
+
+  /* The bands are pale where a range or one example stands in their place. */
+  function showWhatCounts() {
+    const parameters = new URLSearchParams(window.location.search);
+    const overruled = parameters.has("range") || namesExample(parameters.get("where"));
+    byId("band").classList.toggle("overruled", overruled);
+  }
+
+  function namesExample(where) {
+    return Boolean(where) && where.startsWith("example:");
   }
 
   const clientside = (window.dash_clientside = window.dash_clientside || {});
   clientside.lightwell = Object.assign(clientside.lightwell || {}, {
-    remember_where: rememberOne("where"),
+    remember_where: function (value) {
+      lightwell().remember("where", value || undefined);
+      showWhatCounts();
+    },
     remember_overlay: rememberOne("overlay"),
     remember_bold: rememberOne("bold", "none"),
     remember_with: rememberOne("with"),
@@ -36,23 +51,27 @@
         byId("examples").scrollIntoView({ block: "nearest" });
       }
     },
-    openDot: function (click, feature) {
+    clickDot: function (click) {
       if (click && click.points.length) {
-        lightwell().visit("/prompt?example=" + click.points[0].customdata[0] + "&feature=" + feature);
+        const [example, , other] = click.points[0].customdata;
+        set("where", { value: "example:" + example });
+        set("overlay", { value: String(other) });
+        byId("examples").scrollIntoView({ block: "nearest" });
       }
     },
-    showExtent: function (extent) {
+    chooseExtent: function (extent) {
       byId("example-list").className = extent;
+      lightwell().remember("extent", extent, "window");
     },
     keepLens: function (effects) {
       lens = effects || {};
     },
-    /* A link to a section works also when the page is drawn after the browser has looked for it. */
     arrive: function () {
       const section = window.location.hash.length > 1 && byId(window.location.hash.slice(1));
       if (section) {
         section.scrollIntoView();
       }
+      return window.location.hash;
     },
   });
 
@@ -76,10 +95,13 @@
     }
   });
 
-  /* A band chosen by hand takes the place of a range. */
+  /* A band chosen by hand takes the place of a range, and of one example. */
   document.addEventListener("change", function (event) {
     if (event.target.closest && event.target.closest("#band")) {
       set("range-field", { value: "" });
+      if (namesExample(byId("where").value)) {
+        set("where", { value: "" });
+      }
     }
   });
 
@@ -138,7 +160,7 @@
     }
   }
 
-  const tokenOf = (event) => event.target.closest && event.target.closest(".example .lit[data-act]");
+  const tokenOf = (event) => event.target.closest && event.target.closest(".example [data-act]");
 
   for (const [begin, end] of [
     ["mouseover", "mouseout"],
@@ -167,7 +189,7 @@
       if (!token || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) {
         return;
       }
-      const tokens = Array.from(token.closest(".example").querySelectorAll(".lit[data-act]"));
+      const tokens = Array.from(token.closest(".example").querySelectorAll("[data-act]"));
       const shown = tokens.filter((other) => other.getClientRects().length);
       const other = shown[shown.indexOf(token) + step];
       event.preventDefault();

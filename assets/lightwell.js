@@ -68,7 +68,6 @@
       },
       remember_rows: rememberOne("rows", "nonzero"),
       remember_scale: rememberOne("scale", "linear"),
-      remember_extent: rememberOne("extent", "window"),
       remember_band: rememberOne("band", "top"),
       rememberView: function (request, search) {
         if (request && window.location.pathname === base() + "/features") {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from dashboard.records import Band
 
@@ -27,6 +28,12 @@ def _split(name: str) -> tuple[str, int]:
 
 def band(name: str, all_names: list[str], n_examples: int) -> Band:
     """A band with its label and explanation."""
+    return Band(name, *_words(name, tuple(all_names)), n_examples)
+
+
+@lru_cache(maxsize=1024)
+def _words(name: str, all_names: tuple[str, ...]) -> tuple[str, str]:
+    """Label and explanation of a band."""
     group, number = _split(name)
     n = sum(_split(other)[0] == group for other in all_names)
     low, high = round(100 * (number - 1) / max(n, 1)), round(100 * number / max(n, 1))
@@ -36,6 +43,7 @@ def band(name: str, all_names: list[str], n_examples: int) -> Band:
         "q": f"Quantile band {number} of {n}: activations between the {low}th and the {high}th percentile "
         "of the non-zero ones.",
         "v": f"Value band {number} of {n}: activations from {low} % to {high} % of the maximum.",
-        "miss": "Texts that resemble the top examples, and on which the feature does not fire.",
+        "miss": "Texts that resemble the top examples (their mean residual vector is nearest, by cosine) "
+        "and on which the feature does not fire.",
     }
-    return Band(name, labels.get(group, name), descriptions.get(group, name), n_examples)
+    return labels.get(group, name), descriptions.get(group, name)

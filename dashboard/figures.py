@@ -139,7 +139,7 @@ def scatter(pair: Pair, places: Sequence[tuple[int, int]]) -> Figure:
             "mode": "markers",
             "x": _rounded(pair.first),
             "y": _rounded(pair.second),
-            "customdata": [list(place) for place in places],
+            "customdata": [[*place, pair.other] for place in places],
             "marker": {
                 "size": 5,
                 "opacity": 0.55,

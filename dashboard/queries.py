@@ -207,7 +207,7 @@ class Queries:
 
     def effects(self, feature: int) -> TokenEffects:
         """The tokens that a feature promotes and suppresses, strongest first."""
-        table = self.tables.some_rows_of("influences", "influences", feature).sort("rank")
+        table = self.tables.some_rows_of("influences", "influences", feature)
         chosen = table.select("direction", "token_id", "token", "influence").iter_rows()
         ways: dict[str, list[Effect]] = {"promotes": [], "suppresses": []}
         for direction, *effect in chosen:
@@ -227,7 +227,7 @@ class Queries:
 
     def examples(self, feature: int, band_name: str) -> tuple[ShownExample, ...]:
         """A feature's examples of one band, by rank, with its activation on every token."""
-        chosen = self.rows_of("examples", feature).filter(pl.col("band") == band_name).sort("rank")
+        chosen = self.rows_of("examples", feature).filter(pl.col("band") == band_name)
         return self.shown_examples(self.activations(feature), chosen) if chosen.height else ()
 
     def activations(self, feature: int) -> FeatureActivations:

@@ -42,7 +42,7 @@ class Tables:
         return self.memo.get(question, self.fingerprint(step), lambda: self.reading(step, compute))
 
     def table(self, name: str, step: str) -> pl.DataFrame:
-        """A whole table, sorted by feature where it has features."""
+        """A whole table, sorted by feature and rank where it has them."""
         return self.derived(f"table {name}", step, lambda: _by_feature(self.artifacts.table(name)))
 
     def rows_of(self, name: str, step: str, feature: int) -> pl.DataFrame:
@@ -97,10 +97,9 @@ def _corrupt(step: str, model_type: str, error: Exception) -> CorruptArtifactErr
 
 
 def _by_feature(table: pl.DataFrame) -> pl.DataFrame:
-    """A table in the order that looking up one feature needs."""
-    if "feature" not in table.columns or table["feature"].is_sorted():
-        return table
-    return table.sort("feature", maintain_order=True)
+    """A table in the order that looking up one feature needs: by feature, and by rank where it has ranks."""
+    keys = [name for name in ("feature", "rank") if name in table.columns]
+    return table.sort(keys, maintain_order=True) if "feature" in keys else table
 
 
 def _starts(table: pl.DataFrame) -> NDArray[np.int64]:

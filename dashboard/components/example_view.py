@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dashboard import formats
+from dashboard.address import feature_path
 from dashboard.components.elements import Element, element, link
 from dashboard.components.tokens import highlighted
 from dashboard.queries import Queries
-from dashboard.questions.drawn import equal_texts
+from dashboard.questions.drawn import EXAMPLE, equal_texts
 from dashboard.records import ShownExample
-from dashboard.token_view import Layers, excerpt, visible
+from dashboard.token_view import Layers, excerpt, running
 from precompute.stores.feature_store import FeatureActivations
 
 METADATA_SHOWN = 4
@@ -50,6 +52,15 @@ def article(queries: Queries, example: ShownExample, look: Look) -> Element:
     return element("Article", parts, className="example")
 
 
+def group(queries: Queries, examples: Sequence[ShownExample], look: Look) -> Element:
+    """Examples that read alike: the first, and the others on demand."""
+    first, *others = (article(queries, example, look) for example in examples)
+    if not others:
+        return first
+    sign = element("Summary", f"{len(others)} more with the same words up to the active token")
+    return element("Div", [first, element("Details", [sign, *others], className="alike")], className="group")
+
+
 def _second(queries: Queries, example: ShownExample, look: Look) -> NDArray[np.float32] | None:
     if look.second is None:
         return None
@@ -59,12 +70,12 @@ def _second(queries: Queries, example: ShownExample, look: Look) -> NDArray[np.f
 
 def _caption(queries: Queries, example: ShownExample, feature: int) -> Element:
     at = "" if example.position is None else f", token {example.position} of {len(example.str_tokens)}"
-    shown = {name: visible(str(value), keep_spaces=True) for name, value in example.metadata.items()}
+    shown = {name: running(str(value)) for name, value in example.metadata.items()}
     values = " · ".join(list(shown.values())[:METADATA_SHOWN])
     everything = " · ".join(f"{name}: {value}" for name, value in shown.items())
     activation = formats.decimal(example.activation, 4)
-    href = queries.href(f"/prompt?example={example.example}&feature={feature}")
-    about = f"Open as a prompt: text {example.text_id}, chunk {example.chunk}"
+    href = queries.href(feature_path(feature, where=f"{EXAMPLE}:{example.example}", extent="whole"))
+    about = f"Only this example, whole: text {example.text_id}, chunk {example.chunk}"
     place = link(f"example {example.example:,}{at}", href, className="place", title=about)
     parts = [element("Span", activation, className="activation", title="activation")]
     if values:
@@ -74,7 +85,7 @@ def _caption(queries: Queries, example: ShownExample, feature: int) -> Element:
 
 def _copies(queries: Queries, example: ShownExample) -> list[Element]:
     """Texts that are equal are shown once; where they stand is told on demand."""
-    lines = [element("Li", visible(line, True)) for line in equal_texts(queries, example.text_index)]
+    lines = [element("Li", running(line)) for line in equal_texts(queries, example.text_index)]
     sign = element("Summary", f"{example.n_copies} equal texts")
     return [element("Details", [sign, element("Ul", lines)], className="copies")]
 

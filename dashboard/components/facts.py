@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import dash_mantine_components as dmc
 from dash import html
 
 
@@ -29,7 +30,21 @@ def tiles(facts: Iterable[Fact]) -> html.Dl:
 
 def _tile(fact: Fact) -> html.Div:
     value = [html.Span(fact.value, className="tile-value"), html.Span(fact.detail, className="tile-detail")]
-    return html.Div([html.Dt(fact.name), html.Dd(value)], className="tile", title=fact.explanation or None)
+    return html.Div([html.Dt(_name(fact)), html.Dd(value)], className="tile")
+
+
+def _name(fact: Fact) -> Any:
+    """The name; it explains itself on hover, on keyboard focus and on touch."""
+    if not fact.explanation:
+        return fact.name
+    return dmc.Tooltip(
+        html.Span(fact.name, className="explains", tabIndex=0),
+        label=fact.explanation,
+        multiline=True,
+        w=280,
+        withArrow=True,
+        events={"hover": True, "focus": True, "touch": True},
+    )
 
 
 def listed(facts: Iterable[Fact]) -> html.Dl:

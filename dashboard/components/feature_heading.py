@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -18,13 +17,14 @@ from dashboard.address import feature_path
 from dashboard.components.elements import element
 from dashboard.components.facts import Fact, tiles
 from dashboard.components.panels import filled
+from dashboard.components.snippet import snippet
 from dashboard.components.tokens import feature_chip
 from dashboard.queries import Queries
 from dashboard.records import FeatureStatistics
 from dashboard.tables import optional
 from precompute.errors import LightwellError
 
-CHIPS_SHOWN = 6
+CHIPS_SHOWN = 5
 """Features in each row of chips; the section on relations has the others."""
 STEPS = {
     "previous": ("←", "Previous feature (left arrow key)"),
@@ -126,7 +126,7 @@ def _related(queries: Queries, feature: int) -> list[Any]:
 
 
 def _chips(queries: Queries, feature: int, kind: Kind) -> list[Any]:
-    table = queries.rows_of(kind.step, feature).sort("rank").head(CHIPS_SHOWN)
+    table = queries.rows_of(kind.step, feature).head(CHIPS_SHOWN)
     pairs = zip(table[kind.other], table[kind.value], strict=True)
     return [feature_chip(queries, f, f"{number:.2f}", f"{kind.meaning}: {number:.4f}") for f, number in pairs]
 
@@ -152,25 +152,6 @@ def _ways_out(queries: Queries, feature: int) -> list[Any]:
     return [link, python]
 
 
-def snippet(queries: Queries, feature: int) -> str:
-    """Python that reads what the page shows."""
-    words = shlex.split(queries.options)
-    options = "".join(f", {name[2:].replace('-', '_')}={value!r}" for name, value in _pairs(words))
-    return f"""from precompute import open_artifacts
-
-artifacts = open_artifacts({queries.model_type.name!r}{options})
-activations = artifacts.feature({feature})  # .rows, .acts
-statistics = artifacts.scan("feature_stats").filter(feature={feature}).collect()
-examples = artifacts.scan("examples").filter(feature={feature}, band="top").collect()
-text = artifacts.example(examples["example"][0], feature={feature})  # .str_tokens, .acts
-tokens = artifacts.scan("influences").filter(feature={feature}).collect()
-effects = artifacts.array("directions")[{feature}] @ artifacts.array("unembed")  # on every token"""
-
-
-def _pairs(words: list[str]) -> list[tuple[str, str]]:
-    return list(zip(words[::2], words[1::2], strict=False))
-
-
 def _statistics(queries: Queries, feature: int) -> Any:
     """The statistics as tiles."""
     found = queries.statistics(feature)
@@ -185,13 +166,13 @@ def _activity(found: FeatureStatistics) -> list[Fact]:
             "Active rows",
             formats.count(s["n_nonzero"]),
             f"of {formats.count(s['n_rows'])}",
-            "Rows (token positions) on which the activation is not zero",
+            "Rows (token positions) on which the activation a is not zero, out of all N rows",
         ),
         Fact(
             "Share active",
             formats.share(s["frac_active"]),
-            "of rows",
-            f"frac_active; sparsity = 1 − it = {formats.decimal(s.get('sparsity'), 6)}",
+            f"sparsity {formats.decimal(s.get('sparsity'), 4)}",
+            "Active rows / all rows (frac_active); sparsity = 1 - that share",
         ),
         Fact(
             "Examples",
@@ -216,7 +197,7 @@ def _strength(found: FeatureStatistics) -> list[Fact]:
             "Mean (active)",
             d(s["mean_active"]),
             f"{d(s['mean'])} overall",
-            "Mean over the rows on which it fires",
+            "Σ a / active rows; overall: Σ a / N, zeros included",
         ),
         Fact(
             "Median (active)",
@@ -224,7 +205,12 @@ def _strength(found: FeatureStatistics) -> list[Fact]:
             quartiles,
             "Median of the non-zero activations, and their quartiles (IQR: the middle half)",
         ),
-        Fact("Std", d(s["std"]), "overall", "Standard deviation (ddof 0), zeros included"),
+        Fact(
+            "Std",
+            d(s["std"]),
+            "overall",
+            "Standard deviation over all N rows, zeros included: √(Σ (a - mean)² / N)",
+        ),
     ]
 
 
@@ -235,12 +221,13 @@ def _directions(found: FeatureStatistics) -> list[Fact]:
             "Decoder norm",
             formats.decimal(found.stats.get("decoder_norm")),
             "length",
-            "Euclidean length of its decoder row, as decode uses it",
+            "Euclidean length of its decoder row as decode uses it: √(Σ W_dec[f]²)",
         ),
         Fact(
             "Logit kurtosis",
             formats.decimal(found.logit.get("kurtosis")),
             f"skewness {formats.decimal(skewness)}",
-            "Excess kurtosis of its logit effects over the vocabulary: high where few tokens stand out",
+            "Excess kurtosis of its logit effects x over the vocabulary, E[((x - mean) / std)⁴] - 3: "
+            "high where few tokens stand out; skewness is E[((x - mean) / std)³]",
         ),
     ]

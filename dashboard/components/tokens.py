@@ -60,12 +60,11 @@ def _cut(n: int, side: str, rest: Sequence[Piece]) -> list[Element]:
 
 
 def _piece(piece: Piece) -> Element:
-    bold = " bold" if piece.is_bold else ""
     if not piece.is_row:
         title = "special token: no activation is kept for it"
         return element("Bdi", piece.text, className="special", title=title)
     if piece.activation <= 0 and piece.second <= 0 and not piece.is_focus:
-        return element("Bdi", piece.text, **({"className": "bold"} if bold else {}))
+        return element("Bdi", piece.text, **({"className": "bold"} if piece.is_bold else {}))
     title = f"{spelled_out(piece.token)} · position {piece.position} · activation {piece.activation:.4g}"
     title += f" · second feature {piece.second:.4g}" if piece.second else ""
     style = {"--strength": f"{piece.strength:.3f}"}
@@ -74,12 +73,22 @@ def _piece(piece: Piece) -> Element:
     return element(
         "Bdi",
         piece.text,
-        className="lit" + " focus" * piece.is_focus + " second" * (piece.second > 0) + bold,
+        className=" ".join(_looks(piece)),
         title=title,
         style=style,
         tabIndex=0 if piece.is_focus else -1,
         **{"data-act": f"{piece.activation:.6g}", **follower},
     )
+
+
+def _looks(piece: Piece) -> list[str]:
+    known = {
+        "lit": piece.activation > 0 or piece.is_focus,
+        "focus": piece.is_focus,
+        "second": piece.second > 0,
+        "bold": piece.is_bold,
+    }
+    return [look for look, holds in known.items() if holds]
 
 
 def scale(top: float, second: bool = False, name: str = "maximum") -> html.Div:

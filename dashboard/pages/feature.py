@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import Dash, Input, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from dashboard.address import Address
-from dashboard.components.browser import in_browser, spoken
+from dashboard.components.browser import spoken
 from dashboard.components.feature_heading import heading
 from dashboard.components.panels import absent
 from dashboard.pages.page import Page
@@ -34,6 +34,7 @@ def layout(queries: Queries, asked: Address) -> html.Div:
     return html.Div(
         [
             dcc.Store(id="feature-number", data=feature),
+            dcc.Store(id="arrived"),
             dcc.Store(id="range", data=asked.parameters.get("range", "")),
             heading(queries, feature, extras(queries, feature)),
             section_links(),
@@ -57,7 +58,11 @@ def register(app: Dash, queries: Queries) -> None:
     """The callbacks of every section."""
     for section in SECTIONS:
         section.register(app, queries)
-    in_browser(app, "arrive", Input("feature-number", "data"))
+    # The browser has looked for the section of a link before the page was there; without an output it would
+    # not be called when the page is drawn.
+    arrive = ClientsideFunction("lightwell", "arrive")
+    section = Output("arrived", "data")
+    app.clientside_callback(arrive, section, Input("feature-number", "data"))  # type: ignore[no-untyped-call]
 
 
 def titled(asked: Address) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dashboard import formats
-from dashboard.address import AddressError, shortened
+from dashboard.address import DIGITS, AddressError, shortened
 from dashboard.bands import MISS
 from dashboard.queries import Queries
 from dashboard.questions.rows import (
@@ -24,6 +24,8 @@ from precompute.stores.feature_store import FeatureActivations
 
 N_DRAWN = 20
 """Examples drawn, one a text."""
+EXAMPLE = "example"
+"""In the place of a metadata column: the number of one example, whatever its band."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,10 @@ class Where:
     column: str
     value: str
 
-    def __str__(self) -> str:
-        return f"{self.column}:{self.value}"
+    @property
+    def example(self) -> int | None:
+        """The one example that is wanted, where the condition names one."""
+        return int(self.value) if self.column == EXAMPLE else None
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,20 @@ def where_of(queries: Queries, value: object) -> Where | None:
         return None
     columns = queries.corpus().metadata_columns
     column, _, wanted = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if column == EXAMPLE:
+        return Where(EXAMPLE, str(_example_number(queries, wanted)))
     if column not in columns or not wanted:
-        known = ", ".join(columns) or "nothing, since the corpus has no metadata"
+        known = ", ".join((*columns, EXAMPLE))
         raise AddressError(f"where {shortened(value)}", f"column:value, column one of {known}", "correct it")
     return Where(column, wanted)
+
+
+def _example_number(queries: Queries, value: str) -> int:
+    last = queries.corpus().n_examples - 1
+    number = int(value) if DIGITS.fullmatch(value) else -1
+    if not 0 <= number <= last:
+        raise AddressError(f"example {shortened(value)}", f"a number from 0 to {last:,}", "correct it")
+    return number
 
 
 def text_mask(queries: Queries, where: Where | None) -> NDArray[np.bool_]:
@@ -86,6 +100,8 @@ def text_mask(queries: Queries, where: Where | None) -> NDArray[np.bool_]:
 
 def drawn_examples(queries: Queries, feature: int, conditions: Conditions) -> Drawn:
     """The examples that meet conditions, one a text: the strongest in the top band, else drawn by seed."""
+    if conditions.where is not None and conditions.where.example is not None:
+        return _one_example(queries, feature, conditions.where.example)
     if conditions.span is None and conditions.band == MISS:
         return _near_misses(queries, feature, conditions)
     found, texts = queries.activations(feature), texts_of_examples(queries)
@@ -133,6 +149,20 @@ def _one_a_text(entries: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArra
     """The first N_DRAWN entries of different texts."""
     _, first = np.unique(groups[entries], return_index=True)
     return entries[np.sort(first)[:N_DRAWN]]
+
+
+def _one_example(queries: Queries, feature: int, example: int) -> Drawn:
+    """One example as it is, also where the feature is silent on it."""
+    found, index = queries.activations(feature), queries.row_index()
+    first, last = np.searchsorted(found.rows, index.indptr[example : example + 2]).tolist()
+    strongest = first + int(np.argmax(found.acts[first:last])) if last > first else None
+    row = {
+        "rank": 0,
+        "example": example,
+        "position": None if strongest is None else int(index.position[found.rows[strongest]]),
+        "activation": 0.0 if strongest is None else float(found.acts[strongest]),
+    }
+    return Drawn(queries.shown_examples(found, pl.DataFrame([row])), last - first, 1, is_drawn=False)
 
 
 def _near_misses(queries: Queries, feature: int, conditions: Conditions) -> Drawn:

@@ -67,5 +67,5 @@ def usual_partner(queries: Queries, feature: int) -> int | None:
     for step, column in (("coactivations", "other"), ("neighbors", "neighbor")):
         table = optional(lambda step=step: queries.rows_of(step, feature))  # type: ignore[misc]
         if table is not None and table.height:
-            return int(table.sort("rank")[column][0])
+            return int(table[column][0])
     return None

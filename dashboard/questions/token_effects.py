@@ -51,11 +51,21 @@ def logit_effects(queries: Queries, feature: int) -> NDArray[np.float32]:
     return queries.tables.memo.get("logit effects of one feature", version, read)
 
 
-def _effects(queries: Queries, feature: int) -> NDArray[np.float32]:
-    unembed = queries.artifacts.array("unembed")
+def d_vocab(queries: Queries) -> int:
+    """Tokens on which features have an effect. Raises NotApplicableError where there is no output layer."""
+    return int(_unembed(queries).shape[1])
+
+
+def _unembed(queries: Queries) -> NDArray[np.float32]:
+    unembed = queries.tables.reading("directions", lambda: queries.artifacts.array("unembed"))
     if unembed.shape[1] == 0:
         raise NotApplicableError("the model has no output layer, so a feature has no effect on tokens")
-    effects: NDArray[np.float32] = np.asarray(queries.artifacts.array("directions")[feature]) @ unembed
+    return unembed
+
+
+def _effects(queries: Queries, feature: int) -> NDArray[np.float32]:
+    direction = np.asarray(queries.artifacts.array("directions")[feature])
+    effects: NDArray[np.float32] = direction @ _unembed(queries)
     return effects
 
 

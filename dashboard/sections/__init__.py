@@ -20,11 +20,11 @@ SECTIONS: tuple[Section, ...] = (
     effects.SECTION,
     vocabulary.SECTION,
     surroundings.SECTION,
+    relations.SECTION,
     scatter.SECTION,
     examples.SECTION,
     contexts.SECTION,
     metadata.SECTION,
-    relations.SECTION,
 )
 """Every section, in the order of its column."""
 

@@ -9,7 +9,7 @@ from dash import html
 
 from dashboard import formats
 from dashboard.address import Address
-from dashboard.components.elements import Element, table
+from dashboard.components.elements import Element, element, table
 from dashboard.components.panels import empty
 from dashboard.components.tokens import phrase
 from dashboard.queries import Queries
@@ -33,7 +33,12 @@ def layout(queries: Queries, feature: int, _asked: Address) -> Filling:
 def _contexts(queries: Queries, n: int, found: pl.DataFrame) -> Element:
     tokens = queries.vocabulary()
     rows: list[list[Any]] = [
-        [phrase(tokens[i] for i in ngram), formats.count(count), formats.share(share), formats.decimal(mean)]
+        [
+            phrase(tokens[i] for i in ngram),
+            element("Span", formats.count(count), title=f"mean activation {formats.decimal(mean)}"),
+            formats.share(share),
+            formats.decimal(mean),
+        ]
         for ngram, count, share, mean in found.select("ngram", "count", "share", "mean_act").iter_rows()
     ]
     name = GRAM_NAMES.get(n, f"{n}-grams")
@@ -45,7 +50,8 @@ SECTION = Section(
     title="Fires on",
     place="right",
     steps=("token_contexts",),
-    explanation="N-grams that end at the active token: how often the feature fires on them, on which "
-    "share of their occurrences in the corpus, and how strongly on average.",
+    explanation="N-grams that end at the active token. Active: their occurrences on which the feature "
+    "fires; share = active / all their occurrences in the corpus; mean: of the activations on active "
+    "ones (a narrow window shows it when the number of active ones is hovered).",
     layout=layout,
 )

@@ -15,7 +15,7 @@ from dashboard.components.graphs import graph
 from dashboard.components.panels import empty, filled
 from dashboard.components.tokens import token_table
 from dashboard.queries import Queries
-from dashboard.questions.token_effects import find_tokens, search_of
+from dashboard.questions.token_effects import d_vocab, find_tokens, search_of
 from dashboard.records import Effect
 from dashboard.sections.section import Filling, Section
 
@@ -28,10 +28,11 @@ def layout(queries: Queries, feature: int, asked: Address) -> Filling:
     search = field(
         "token", "Any token", "its text, or #number", value=asked.parameters.get("token"), width=260
     )
+    hint = filled(queries, "directions", lambda: found_tokens(queries, feature, ""))
     content = [
         graph("effects-figure", figures.token_bars(found.promoted, found.suppressed), words),
         html.Div(tables, className="ways"),
-        html.Div([search, html.Div(id="token-found")], className="token-search"),
+        html.Div([search, html.Div(hint, id="token-found")], className="token-search"),
     ]
     return Filling(content)
 
@@ -45,7 +46,7 @@ def _way(name: str, effects: Sequence[Effect]) -> html.Div:
 def found_tokens(queries: Queries, feature: int, search: str) -> Any:
     """Value and rank of the tokens that a search finds."""
     if not search:
-        return None
+        return html.P(f"Value and rank of any of the {d_vocab(queries):,} tokens.", className="caption")
     found = find_tokens(queries, feature, search)
     if not found.shown:
         return empty("No token of the vocabulary holds that; spaces count, and ␣ stands for one")

@@ -10,15 +10,17 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html
 
 from dashboard import formats
-from dashboard.address import Address, AddressError, one_of, shortened
+from dashboard.address import Address, AddressError, one_of
 from dashboard.bands import MISS, TOP
+from dashboard.bands import band as described
 from dashboard.components.browser import in_browser
 from dashboard.components.choices import choice, field
-from dashboard.components.example_view import Look, article, followers
+from dashboard.components.example_view import Look, followers, group
 from dashboard.components.panels import empty, filled
 from dashboard.components.tokens import scale
 from dashboard.queries import Queries
-from dashboard.questions.drawn import Conditions, Drawn, drawn_examples, where_of
+from dashboard.questions.alike import alike
+from dashboard.questions.drawn import EXAMPLE, Conditions, Drawn, drawn_examples, where_of
 from dashboard.questions.rows import span_of
 from dashboard.questions.shares import MOST_VALUES
 from dashboard.questions.token_effects import effects_on
@@ -53,7 +55,7 @@ def layout(queries: Queries, feature: int, asked: Address) -> Filling:
     chosen = Chosen(band, given.get("range"), given.get("where"), given.get("overlay"), bold)
     listed = filled(queries, "examples", lambda: example_list(queries, feature, chosen))
     content = [
-        _band_control(bands, band),
+        _band_control(bands, band, overruled=_overruled(given)),
         _conditions(queries, given, bold),
         html.Div(listed, id="example-list", className=extent),
         dcc.Store(id="lens"),
@@ -61,8 +63,14 @@ def layout(queries: Queries, feature: int, asked: Address) -> Filling:
     return Filling(content, choice("extent", EXTENTS, extent, "How much of each example is shown"))
 
 
-def _band_control(bands: Sequence[Band], chosen: str) -> dmc.SegmentedControl:
-    return choice("band", [(band.name, band.label) for band in bands], chosen, "Which activations", "bands")
+def _overruled(given: Mapping[str, str]) -> bool:
+    return bool(given.get("range")) or given.get("where", "").startswith(f"{EXAMPLE}:")
+
+
+def _band_control(bands: Sequence[Band], chosen: str, *, overruled: bool) -> dmc.SegmentedControl:
+    """The bands; pale where a range or one example stands in their place."""
+    options = [(band.name, band.label) for band in bands]
+    return choice("band", options, chosen, "Which activations", "bands overruled" if overruled else "bands")
 
 
 def _conditions(queries: Queries, given: Mapping[str, str], bold: str) -> html.Div:
@@ -73,13 +81,13 @@ def _conditions(queries: Queries, given: Mapping[str, str], bold: str) -> html.D
             field("range-field", "Activations", "low:high", value=given.get("range"), width=150),
             field(
                 "where",
-                "Metadata",
+                "Texts with",
                 "column:value",
                 value=given.get("where"),
                 width=190,
                 suggestions=suggested,
             ),
-            field("overlay", "Second feature", "number", value=given.get("overlay"), width=150),
+            field("overlay", "Second feature", "number", value=given.get("overlay"), width=180),
             choice("bold", BOLD, bold, "Tokens typical of the feature's surroundings (TF-IDF)"),
         ],
         className="conditions",
@@ -101,11 +109,8 @@ def _suggestions(queries: Queries) -> list[str]:
 def example_list(queries: Queries, feature: int, chosen: Chosen) -> list[Any]:
     """The examples that are chosen, strongest first."""
     bands = {band.name: band for band in queries.bands(feature)}
-    if chosen.band not in bands:
-        raise AddressError(
-            f"band {shortened(chosen.band)}", f"one of {', '.join(bands)}", "choose a band on the page"
-        )
-    band = bands[str(chosen.band)]
+    name = one_of(chosen.band, tuple(bands) or (TOP,), "band")
+    band = bands.get(name) or described(name, [name], 0)
     wanted = Conditions(band.name, span_of(chosen.range), where_of(queries, chosen.where))
     found = _found(queries, feature, wanted)
     look, second = _look(queries, feature, chosen, found)
@@ -118,7 +123,7 @@ def example_list(queries: Queries, feature: int, chosen: Chosen) -> list[Any]:
     return [
         html.Div(about, className="band-about"),
         dcc.Store(id="followers", data=followers(found.examples)),
-        *(article(queries, example, look) for example in found.examples),
+        *(group(queries, examples, look) for examples in alike(found.examples)),
     ]
 
 
@@ -153,6 +158,9 @@ def _about(band: Band, wanted: Conditions, found: Drawn) -> str:
     """What is shown, in one sentence."""
     if wanted.are_listed:
         return band.description
+    if wanted.where is not None and wanted.where.example is not None:
+        active = formats.plural(found.n_rows, "active row")
+        return f"Example {wanted.where.example:,}, whatever its band or range: {active}."
     where = f" in texts with {wanted.where.column} {wanted.where.value}" if wanted.where else ""
     if wanted.span is None and band.name == MISS:
         return f"{band.description[:-1]}{where}."
@@ -197,10 +205,10 @@ def register(app: Dash, queries: Queries) -> None:
         feature = queries.known_feature(number)
         return optional(lambda: effects_on(queries, feature, _token_ids(token_ids)))
 
-    for name in ("band", "extent", "where", "overlay", "bold"):
+    for name in ("band", "where", "overlay", "bold"):
         in_browser(app, f"remember_{name}", Input(name, "value"))
     in_browser(app, "chooseRange", Input("range-field", "value"))
-    in_browser(app, "showExtent", Input("extent", "value"))
+    in_browser(app, "chooseExtent", Input("extent", "value"))
     in_browser(app, "keepLens", Input("lens", "data"))
 
 
@@ -222,8 +230,10 @@ SECTION = Section(
     "the whole example; hover a token, or move to it with Tab and ← →, for its activation a, its "
     "position, and its logit-lens change: a · (W_dec[f] · W_U)[next token], what the feature adds by the "
     "direct path to the logit of the token that stands next. Bands have at most one example a text; texts "
-    "that are equal are one text. Near misses are the examples whose mean residual vector has the highest "
-    "cosine with the average of the top examples' and on which the feature is silent.",
+    "that are equal are one text, and examples whose 8 tokens up to the active one are equal stand "
+    "together. Near misses are the examples whose mean residual vector has the highest cosine with the "
+    "average of the top examples' and on which the feature is silent. A condition is column:value, a "
+    "metadata column of the corpus and its value, or example:number for one example.",
     layout=layout,
     register=register,
 )

@@ -25,7 +25,7 @@ ROWS_LISTED = 50
 
 def layout(_queries: Queries, _feature: int, asked: Address) -> Filling:
     """A place of fixed height, which is filled when the page is drawn."""
-    place = html.Div(html.P("Drawing…", className="dim"), id="scatter", className="scatter-place")
+    place = html.Div(html.P("Drawing…", className="dim"), id="scatter-content", className="scatter-place")
     return Filling(
         place, field("with", "Second feature", "number", value=asked.parameters.get("with"), width=170)
     )
@@ -78,15 +78,17 @@ def _strongest(found: Pair, places: list[tuple[int, int]]) -> Any:
 
 
 def register(app: Dash, queries: Queries) -> None:
-    """The figure, which waits for the page to be drawn; a click on a dot opens its example."""
+    """The figure, which waits for the page to be drawn; a click on a dot shows its example."""
 
-    @app.callback(Output("scatter", "children"), Input("with", "value"), State("feature-number", "data"))
+    @app.callback(
+        Output("scatter-content", "children"), Input("with", "value"), State("feature-number", "data")
+    )
     def drawn(other: object, number: object) -> Any:
         feature = queries.known_feature(number)
         return filled(queries, "transpose", lambda: scatter(queries, feature, other))
 
     in_browser(app, "remember_with", Input("with", "value"))
-    in_browser(app, "openDot", Input("scatter-figure", "clickData"), State("feature-number", "data"))
+    in_browser(app, "clickDot", Input("scatter-figure", "clickData"))
 
 
 SECTION = Section(
@@ -96,7 +98,8 @@ SECTION = Section(
     steps=("transpose",),
     explanation="One dot for each row on which one or the other feature fires, 0 where it is silent. More "
     "than 5,000 rows are sampled by seed; the numbers in the sentence always come from all rows. Without "
-    "a second feature, it is the one that fires most on the same rows. Click a dot to open its example.",
+    "a second feature, it is the one that fires most on the same rows. Click a dot to see its example, with "
+    "the second feature laid over it.",
     layout=layout,
     register=register,
     short="Scatter",

@@ -13,7 +13,7 @@ from dashboard.sections.section import Filling, Section
 
 def layout(queries: Queries, feature: int, _asked: Address) -> Filling:
     """Its tokens by TF-IDF."""
-    table = queries.rows_of("tfidf", feature).sort("rank")
+    table = queries.rows_of("tfidf", feature)
     if table.is_empty():
         return Filling(empty(SILENT_SENTENCE))
     shares = [formats.share(v) for v in table["tf"]]
