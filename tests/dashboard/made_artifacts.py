@@ -23,6 +23,7 @@ OUTPUTS = {
     "feature_stats": ("feature_stats.parquet",),
     "histograms": ("histograms.parquet",),
     "examples": ("examples.parquet",),
+    "directions": ("directions.npy", "unembed.npy", "directions.json"),
     "influences": ("influences.parquet",),
     "logit_stats": ("logit_stats.parquet",),
     "tfidf": ("tfidf.parquet",),
@@ -61,6 +62,7 @@ HARD_TOKENS = (
 )
 D_VOCAB = 60
 D_SAE = 24
+D_IN = 6
 
 
 class PlainArtifacts(Artifacts):
@@ -119,11 +121,18 @@ def make_artifacts(
         }
     )
     vocabulary.write_parquet(directory / "vocabulary.parquet")
+    directions = rng.normal(size=(d_sae, D_IN)).astype(np.float32)
+    unembed = rng.normal(size=(D_IN, D_VOCAB)).astype(np.float32)
+    np.save(directory / "directions.npy", directions)
+    np.save(directory / "unembed.npy", unembed)
+    (directory / "directions.json").write_text(
+        json.dumps({"inverse_sigma": 0.5, "norm": None, "tokens": True})
+    )
     tables = {
         "feature_stats": feature_stats(dense, places.example, rng),
         "histograms": histograms(dense),
         "examples": examples(dense, places.example, places.position),
-        **logit_tables(rng.normal(size=(d_sae, D_VOCAB))),
+        **logit_tables(directions @ unembed),
         "tfidf": tfidf(dense, rng),
         "token_contexts": token_contexts(dense, rng),
         **relations(dense, rng),
