@@ -12,6 +12,7 @@ import pytest
 from dashboard import grid
 from dashboard.address import AddressError
 from dashboard.queries import Queries
+from dashboard.questions.token_effects import logit_effects
 from precompute.errors import ArtifactMissingError, CorruptArtifactError
 from tests.builders import SILENT, dense_matrix
 from tests.dashboard.made_artifacts import D_SAE, OUTPUTS, PlainArtifacts, make_artifacts, plain_artifacts
@@ -130,6 +131,7 @@ def test_an_absent_artifact_names_its_command(own: Queries, step: str) -> None:
         "feature_stats": lambda: own.statistics(1),
         "histograms": lambda: own.histogram(1),
         "examples": lambda: own.bands(1),
+        "directions": lambda: logit_effects(own, 1),
         "influences": lambda: own.effects(1),
         "logit_stats": lambda: own.logit_histogram(1),
         "sae_quality": own.quality,
