@@ -61,8 +61,8 @@ def register(app: Dash, queries: Queries) -> None:
     # The browser has looked for the section of a link before the page was there; without an output it would
     # not be called when the page is drawn.
     arrive = ClientsideFunction("lightwell", "arrive")
-    section = Output("arrived", "data")
-    app.clientside_callback(arrive, section, Input("feature-number", "data"))  # type: ignore[no-untyped-call]
+    done = Output("arrived", "data")
+    app.clientside_callback(arrive, done, Input("feature-number", "data"))  # type: ignore[no-untyped-call]
 
 
 def titled(asked: Address) -> str:
