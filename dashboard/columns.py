@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-Kind = Literal["feature", "count", "decimal", "tokens", "cluster"]
+from dashboard.address import AddressError, shortened
+
+Kind = Literal["feature", "related", "count", "decimal", "share", "tokens", "cluster"]
+"""How a value is shown and filtered: a feature's own number, the number of another one, a count, a number,
+a share from 0 to 1 (shown as a percentage), tokens, a cluster."""
 
 
 @dataclass(frozen=True)
@@ -15,15 +19,19 @@ class Column:
     """One column of the feature table."""
 
     name: str
-    """In addresses, filters and sorts."""
+    """In addresses, filters, sorts and exports."""
     heading: str
     kind: Kind
     explanation: str
     """One or two sentences with the formula, shown on demand."""
     step: str
     """The step whose artifact it comes from."""
-    width: int
+    width: int = 116
     """Pixels, to begin with."""
+    source: str = ""
+    """Its name in that artifact, where it is another one."""
+    is_standard: bool = False
+    """Whether it is shown until somebody chooses columns."""
 
     @property
     def is_text(self) -> bool:
@@ -32,13 +40,30 @@ class Column:
 
 
 COLUMNS = (
-    Column("feature", "Feature", "feature", "Number of the SAE's latent, from 0.", "feature_stats", 96),
+    Column(
+        "feature",
+        "Feature",
+        "feature",
+        "Number of the SAE's latent, from 0.",
+        "feature_stats",
+        96,
+        is_standard=True,
+    ),
     Column(
         "promotes",
         "Promotes",
         "tokens",
         "The three tokens whose logits rise most when the feature fires: "
         "s · (W_dec[f] ⊙ gain) · W_U, in logits per unit of activation.",
+        "influences",
+        250,
+        is_standard=True,
+    ),
+    Column(
+        "suppresses",
+        "Suppresses",
+        "tokens",
+        "The three tokens whose logits fall most when the feature fires.",
         "influences",
         250,
     ),
@@ -50,14 +75,22 @@ COLUMNS = (
         "tf · ln((N+1)/(df+1)).",
         "tfidf",
         150,
+        is_standard=True,
     ),
     Column(
         "frac_active",
         "Share active",
-        "decimal",
-        "Share of all rows (token positions, special ones left out) on which the feature fires; 0 to 1.",
+        "share",
+        "Share of all rows (token positions, special ones left out) on which the feature fires, in percent.",
         "feature_stats",
-        120,
+        is_standard=True,
+    ),
+    Column(
+        "sparsity",
+        "Sparsity",
+        "share",
+        "Share of all rows on which the feature is silent, in percent: 1 − share active.",
+        "feature_stats",
     ),
     Column(
         "n_nonzero",
@@ -65,16 +98,66 @@ COLUMNS = (
         "count",
         "Number of rows on which the feature fires.",
         "feature_stats",
-        110,
+        is_standard=True,
     ),
-    Column("max", "Max activation", "decimal", "Largest activation over all rows.", "feature_stats", 120),
+    Column(
+        "n_examples",
+        "Active examples",
+        "count",
+        "Number of examples (windows of a text) on which the feature fires at least once.",
+        "feature_stats",
+    ),
+    Column(
+        "max",
+        "Max activation",
+        "decimal",
+        "Largest activation over all rows.",
+        "feature_stats",
+        is_standard=True,
+    ),
+    Column("min", "Min activation", "decimal", "Smallest activation over all rows.", "feature_stats"),
+    Column(
+        "mean",
+        "Mean",
+        "decimal",
+        "Mean activation over all rows, those on which it is silent as 0.",
+        "feature_stats",
+    ),
+    Column(
+        "std",
+        "Std",
+        "decimal",
+        "Standard deviation of the activation over all rows (ddof 0), zeros included.",
+        "feature_stats",
+    ),
     Column(
         "mean_active",
         "Mean when active",
         "decimal",
         "Mean activation over the rows on which the feature fires; empty for one that never does.",
         "feature_stats",
-        130,
+        is_standard=True,
+    ),
+    Column(
+        "q25",
+        "Lower quartile",
+        "decimal",
+        "A quarter of the non-zero activations lie below this one.",
+        "feature_stats",
+    ),
+    Column(
+        "median",
+        "Median",
+        "decimal",
+        "Median of the non-zero activations; empty for a feature that never fires.",
+        "feature_stats",
+    ),
+    Column(
+        "q75",
+        "Upper quartile",
+        "decimal",
+        "A quarter of the non-zero activations lie above this one.",
+        "feature_stats",
     ),
     Column(
         "decoder_norm",
@@ -82,7 +165,24 @@ COLUMNS = (
         "decimal",
         "Euclidean length of the feature's decoder row, as decode uses it.",
         "feature_stats",
-        115,
+        is_standard=True,
+    ),
+    Column(
+        "logit_std",
+        "Logit std",
+        "decimal",
+        "Standard deviation of the feature's logit effects over the whole vocabulary, "
+        "in logits per unit of activation.",
+        "logit_stats",
+        source="std",
+    ),
+    Column(
+        "skewness",
+        "Logit skewness",
+        "decimal",
+        "Skewness of the feature's logit effects over the whole vocabulary: "
+        "above 0 where the strong ones are promotions.",
+        "logit_stats",
     ),
     Column(
         "kurtosis",
@@ -91,7 +191,37 @@ COLUMNS = (
         "Excess kurtosis of the feature's logit effects over the whole vocabulary: "
         "high where few tokens stand out.",
         "logit_stats",
-        118,
+        is_standard=True,
+    ),
+    Column(
+        "neighbor",
+        "Nearest feature",
+        "related",
+        "The feature whose decoder direction has the largest cosine with this one's, among all features.",
+        "neighbors",
+    ),
+    Column(
+        "neighbor_cosine",
+        "Nearest cosine",
+        "decimal",
+        "Cosine of the decoder directions of this feature and of the nearest one.",
+        "neighbors",
+        source="cosine",
+    ),
+    Column(
+        "coactive",
+        "Most co-active",
+        "related",
+        "The feature that fires on the same rows most: the largest Jaccard index.",
+        "coactivations",
+        source="other",
+    ),
+    Column(
+        "jaccard",
+        "Co-active Jaccard",
+        "decimal",
+        "Rows on which both this feature and the most co-active one fire, over rows on which either does.",
+        "coactivations",
     ),
     Column(
         "cluster",
@@ -100,7 +230,39 @@ COLUMNS = (
         "Cluster of decoder directions in the feature map, by its most typical tokens.",
         "feature_map",
         190,
+        is_standard=True,
     ),
 )
 BY_NAME: Mapping[str, Column] = MappingProxyType({column.name: column for column in COLUMNS})
 """The columns by name."""
+STANDARD = tuple(column.name for column in COLUMNS if column.is_standard)
+"""Shown until somebody chooses."""
+STEPS = tuple(dict.fromkeys(column.step for column in COLUMNS))
+"""The steps whose artifacts the table joins."""
+COLUMNS_PARAMETER = "columns"
+"""The parameter of an address that names the columns shown."""
+
+
+def chosen(parameter: str | None) -> tuple[str, ...]:
+    """The columns that an address asks for, in the table's order and with the feature's number; raises
+    AddressError for a name that is none."""
+    if parameter is None:
+        return STANDARD
+    asked = [part for part in parameter.split(",") if part]
+    unknown = [name for name in asked if name not in BY_NAME]
+    if unknown:
+        raise AddressError(
+            f"column {shortened(unknown[0])}", f"one of {', '.join(BY_NAME)}", "choose columns on the page"
+        )
+    return tuple(column.name for column in COLUMNS if column.name in asked or column.name == "feature")
+
+
+def columns_parameter(names: tuple[str, ...]) -> dict[str, str]:
+    """The address parameter of a choice of columns; none for the usual ones."""
+    return {} if names == STANDARD else {COLUMNS_PARAMETER: ",".join(names)}
+
+
+def taken_from(step: str) -> dict[str, str]:
+    """The columns that one artifact gives as they are, each with its name there."""
+    own = [column for column in COLUMNS if column.step == step and not column.is_text]
+    return {column.name: column.source or column.name for column in own}

@@ -11,11 +11,13 @@ from typing import Any
 import polars as pl
 
 from dashboard.address import Address, AddressError, one_of, shortened
-from dashboard.columns import BY_NAME, COLUMNS
+from dashboard.columns import BY_NAME, COLUMNS, COLUMNS_PARAMETER
 
 MOST_ROWS = 1000
 """Rows in one answer to the browser."""
 LONGEST_SEARCH = 200
+ROW = "row of the table"
+"""A name that no column has."""
 
 NUMBER_TESTS: Mapping[str, Callable[[pl.Expr, float, float], pl.Expr]] = MappingProxyType(
     {
@@ -77,16 +79,23 @@ class View:
 
 def apply(table: pl.DataFrame, view: View) -> pl.DataFrame:
     """The rows of a feature table that a view shows, in its order; ties by feature, absent values last."""
+    return table[order(table, view)]
+
+
+def order(table: pl.DataFrame, view: View) -> pl.Series:
+    """uint32: the numbers of the rows that a view shows, in its order. Only the columns that it asks about
+    are touched, and only numbers are kept: many views of a wide table are remembered."""
     tests = [_expression(f) for f in view.filters if f.column in table.columns]
     if view.search:
         tests.append(_search(table, view.search))
-    found = table.filter(*tests) if tests else table
     sorts = [sort for sort in view.sorts if sort.column in table.columns]
-    if not sorts:
-        return found
-    by = [*(sort.column for sort in sorts), "feature"]
-    descending = [*(sort.descending for sort in sorts), False]
-    return found.sort(by, descending=descending, nulls_last=True, maintain_order=True)
+    keys = [pl.col(name) for name in dict.fromkeys([*(sort.column for sort in sorts), "feature"])]
+    found = table.lazy().with_row_index(ROW).filter(*tests).select(ROW, *keys)
+    if sorts:
+        by = [*(sort.column for sort in sorts), "feature"]
+        descending = [*(sort.descending for sort in sorts), False]
+        found = found.sort(by, descending=descending, nulls_last=True, maintain_order=True)
+    return found.select(ROW).collect()[ROW]
 
 
 def _expression(asked: Filter) -> pl.Expr:
@@ -195,7 +204,7 @@ def view_of_address(address: Address) -> View:
             sorts = [_sort_of_text(part) for part in value.split(",") if part][: len(COLUMNS)]
         elif name == "search":
             search = _searched(value)
-        else:
+        elif name != COLUMNS_PARAMETER:
             filters.append(_filter_of_text(name, value))
     return View(tuple(sorts), tuple(filters), search)
 
@@ -226,7 +235,8 @@ def parameters_of_view(view: View) -> dict[str, str]:
 
 
 def _spelled(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:.12g}"
+    """Exactly: a range must hold the same features when its address is read again."""
+    return value if isinstance(value, str) else repr(float(value)).removesuffix(".0")
 
 
 def filter_model(view: View) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dashboard import grid
+from dashboard import columns, grid
 from dashboard.address import feature_number
 from dashboard.bands import band, band_order
 from dashboard.feature_table import build, visible_labels
@@ -44,7 +44,7 @@ DENSE_SHARE = 0.1
 """A feature that fires on more than this share of rows counts as dense."""
 CORPUS_COLUMNS = ("text_index", "text_id", "text", "n_tokens", "duplicate_of")
 """Columns of the corpus that are not a text's metadata."""
-TABLE_STEPS = ("feature_stats", "influences", "tfidf", "logit_stats", "feature_map", "corpus")
+TABLE_STEPS = (*columns.STEPS, "corpus")
 """Steps whose artifacts the feature table joins."""
 
 
@@ -164,10 +164,14 @@ class Queries:
 
     def feature_rows(self, view: grid.View, rows: range) -> RowPage:
         """Some rows of the table as a view orders them."""
+        table, found = self.feature_table(), self.feature_order(view)
+        shown = table.drop("searchable", strict=False)[found[rows.start : rows.stop]]
+        return RowPage(shown.to_dicts(), len(found))
+
+    def feature_order(self, view: grid.View) -> pl.Series:
+        """The numbers of the table's rows that a view shows, in its order."""
         table = self.feature_table()
-        found = self.tables.memo.get(("view", view), id(table), lambda: grid.apply(table, view))
-        shown = found.drop("searchable", strict=False)[rows.start : rows.stop]
-        return RowPage(shown.to_dicts(), found.height)
+        return self.tables.memo.get(("view", view), id(table), lambda: grid.order(table, view))
 
     # One feature.
 

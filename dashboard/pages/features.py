@@ -3,66 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
-import dash_ag_grid as dag
 import dash_mantine_components as dmc
 import polars as pl
-from dash import Dash, Input, Output, State, html, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, html, no_update
+from flask import Response, request
 
-from dashboard import formats, grid
-from dashboard.address import Address
-from dashboard.columns import COLUMNS, Column
+from dashboard import columns, formats, grid
+from dashboard.address import Address, parse
+from dashboard.columns import COLUMNS, COLUMNS_PARAMETER
+from dashboard.components import view_bar
 from dashboard.components.browser import in_browser, spoken
+from dashboard.components.feature_grid import feature_grid
 from dashboard.components.panels import absent
+from dashboard.export import FORMATS, exported
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
+from dashboard.saved_views import SavedViews
 from precompute.errors import LightwellError
-
-BLOCK = 100
-"""Rows that the browser asks for at a time."""
-FORMATTERS: Mapping[str, str] = MappingProxyType({"count": "lightwellCount", "decimal": "lightwellDecimal"})
-RENDERERS: Mapping[str, str] = MappingProxyType(
-    {"feature": "FeatureCell", "tokens": "TokensCell", "cluster": "TextCell"}
-)
-THEME = (
-    "themeQuartz.withParams({backgroundColor: 'var(--surface)', foregroundColor: 'var(--text)', "
-    "accentColor: 'var(--accent)', borderColor: 'var(--line)', headerBackgroundColor: 'var(--surface-2)', "
-    "headerTextColor: 'var(--dim)', rowHoverColor: 'var(--hover)', fontFamily: 'inherit', fontSize: 13, "
-    "headerFontSize: 12, headerFontWeight: 600, spacing: 5, cellHorizontalPadding: 10, "
-    "wrapperBorderRadius: 8, browserColorScheme: 'inherit'})"
-)
 
 
 def layout(queries: Queries, asked: Address) -> html.Div:
     """The whole page, at the view that its address names."""
     view = grid.view_of_address(asked)
-    title = html.H1("Features")
+    shown = columns.chosen(asked.parameters.get(COLUMNS_PARAMETER))
     try:
         table = queries.feature_table()
     except LightwellError as error:
-        return html.Div([title, absent(queries, "feature_stats", error)])
+        return html.Div([html.H1("Features"), absent(queries, "feature_stats", error)])
+    return html.Div(
+        [
+            bar(queries, table, view, shown),
+            html.Div(view_bar.filter_chips(queries, view, shown), id="filters", className="filters"),
+            missing_columns(queries, table),
+            feature_grid(table, view, shown),
+        ],
+        className="features-page",
+    )
+
+
+def bar(queries: Queries, table: pl.DataFrame, view: grid.View, shown: tuple[str, ...]) -> html.Div:
+    """Title, count, search, and what can be done with the view."""
     search = dmc.TextInput(
         id="search",
         value=view.search,
         debounce=250,
         placeholder="Search tokens, clusters or a number",
-        w=320,
         size="sm",
+        className="grid-search",
         **spoken("Search features"),
     )
-    bar = html.Div(
+    return html.Div(
         [
-            title,
+            html.H1("Features"),
             html.Span(id="grid-count", className="dim", role="status"),
             html.Div(className="grow"),
             search,
+            view_bar.column_menu(table, shown),
+            _views(queries),
+            view_bar.export_menu(queries),
+            view_bar.compare_link(queries),
         ],
         className="grid-bar",
     )
-    parts = [bar, missing_columns(queries, table), feature_grid(table, view)]
-    return html.Div(parts, className="features-page")
+
+
+def _views(queries: Queries) -> Any:
+    try:
+        return view_bar.views_menu(queries, _saved(queries).listed())
+    except LightwellError as error:
+        return view_bar.views_menu(queries, (), str(error))
+
+
+def _saved(queries: Queries) -> SavedViews:
+    return SavedViews(queries.artifacts.directory)
 
 
 def missing_columns(queries: Queries, table: pl.DataFrame) -> Any:
@@ -79,67 +94,6 @@ def missing_columns(queries: Queries, table: pl.DataFrame) -> Any:
     return html.Div(text, className="empty slim", role="status")
 
 
-def feature_grid(table: pl.DataFrame, view: grid.View) -> dag.AgGrid:
-    """The grid, which asks for blocks of rows as one scrolls."""
-    shown = [column for column in COLUMNS if column.name in table.columns]
-    return dag.AgGrid(
-        id="grid",
-        rowModelType="infinite",
-        columnDefs=[column_definition(column, view) for column in shown],
-        defaultColDef={
-            "sortable": True,
-            "resizable": True,
-            "floatingFilter": True,
-            "suppressHeaderMenuButton": True,
-            "wrapHeaderText": True,
-            "autoHeaderHeight": True,
-        },
-        filterModel=grid.filter_model(view),
-        dashGridOptions={
-            "theme": {"function": THEME},
-            "cacheBlockSize": BLOCK,
-            "maxBlocksInCache": 20,
-            "maxConcurrentDatasourceRequests": 1,
-            "rowHeight": 32,
-            "headerHeight": 34,
-            "suppressMultiSort": False,
-            "animateRows": False,
-            "enableCellTextSelection": True,
-            "tooltipShowDelay": 300,
-        },
-        className="feature-grid",
-        style={"height": None, "width": "100%"},
-    )
-
-
-def column_definition(column: Column, view: grid.View) -> dict[str, Any]:
-    """AG Grid's definition of a column, sorted as the view says."""
-    order = {sort.column: (place, sort) for place, sort in enumerate(view.sorts)}
-    definition: dict[str, Any] = {
-        "field": column.name,
-        "colId": column.name,
-        "headerName": column.heading,
-        "headerTooltip": column.explanation,
-        "filter": "agTextColumnFilter" if column.is_text else "agNumberColumnFilter",
-        "filterParams": {"maxNumConditions": 1, "debounceMs": 250},
-        "initialWidth": column.width,
-        "minWidth": 80,
-    }
-    if column.kind in ("tokens", "cluster"):
-        definition |= {"flex": column.width // 50, "minWidth": 130}
-    if column.kind in FORMATTERS:
-        call = f"{FORMATTERS[column.kind]}(params.value)"
-        definition |= {"valueFormatter": {"function": call}, "type": "rightAligned"}
-    if column.kind in RENDERERS:
-        definition["cellRenderer"] = RENDERERS[column.kind]
-    if column.name == "feature":
-        definition |= {"pinned": "left", "lockPinned": True}
-    if column.name in order:
-        place, sort = order[column.name]
-        definition |= {"sort": "desc" if sort.descending else "asc", "sortIndex": place}
-    return definition
-
-
 def answer(queries: Queries, request: object, search: object) -> tuple[dict[str, Any], str]:
     """A block of rows for the grid, and how many features pass."""
     try:
@@ -154,21 +108,87 @@ def answer(queries: Queries, request: object, search: object) -> tuple[dict[str,
     return {"rowData": page.rows, "rowCount": page.n_rows}, shown
 
 
+def chips(queries: Queries, request: object, search: object, chosen: object) -> Any:
+    """The filters in words, where a request begins a new view; nothing new while one scrolls."""
+    if not isinstance(request, Mapping) or request.get("startRow"):
+        return no_update
+    names = ",".join(str(name) for name in chosen) if isinstance(chosen, list) else None
+    try:
+        view = grid.view_of_request(request, search)
+        return view_bar.filter_chips(queries, view, columns.chosen(names))
+    except LightwellError:
+        return no_update
+
+
+def download(queries: Queries, ending: str) -> Response:
+    """The view of the request's address as a file; one sentence where there is no such view."""
+    try:
+        table = exported(queries, parse("/features", request.query_string.decode("utf-8", "replace")))
+    except LightwellError as error:
+        return Response(f"lightwell: {error}\n", 400, content_type="text/plain; charset=utf-8")
+    name = f"{queries.model_type.name}-features.{ending}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    chosen = FORMATS[ending]
+    return Response(chosen.pieces(table), content_type=chosen.mime_type, headers=headers)
+
+
 def register(app: Dash, queries: Queries) -> None:
-    """Blocks of rows on demand; the view goes into the address."""
+    """Blocks of rows on demand, saved views, exports; the view goes into the address."""
 
     @app.callback(
         Output("grid", "getRowsResponse"),
         Output("grid-count", "children"),
+        Output("filters", "children"),
         Input("grid", "getRowsRequest"),
         State("search", "value"),
+        State("columns", "value"),
         prevent_initial_call=True,
     )
-    def rows(request: object, search: object) -> Any:
-        return (no_update, no_update) if request is None else answer(queries, request, search)
+    def rows(request: object, search: object, chosen: object) -> Any:
+        if request is None:
+            return no_update, no_update, no_update
+        return (*answer(queries, request, search), chips(queries, request, search, chosen))
 
+    @app.callback(
+        Output("saved-views", "children"),
+        Input("view-to-save", "data"),
+        Input({"type": "forget-view", "name": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
+    def views(*_causes: object) -> Any:
+        return change_views(queries, ctx.triggered_id, ctx.triggered[0]["value"])
+
+    for ending in FORMATS:
+        app.server.add_url_rule(
+            f"/features.{ending}", f"features.{ending}", lambda ending=ending: download(queries, ending)
+        )
     in_browser(app, "rememberView", Input("grid", "getRowsRequest"), State("search", "value"))
     in_browser(app, "searchGrid", Input("search", "value"))
+    in_browser(app, "showColumns", Input("columns", "value"), State("standard-columns", "data"))
+    in_browser(
+        app,
+        "usualColumns",
+        Input("usual-columns", "n_clicks"),
+        State("standard-columns", "data"),
+        to=Output("columns", "value"),
+    )
+    chosen_rows = Input("grid", "selectedRows")
+    in_browser(app, "countChosen", chosen_rows, to=[Output("compare-chosen", p) for p in LINK_PROPERTIES])
+    naming = Input("save-view", "n_clicks"), Input("view-name", "n_submit"), State("view-name", "value")
+    in_browser(app, "nameView", *naming, to=Output("view-to-save", "data"))
+
+
+LINK_PROPERTIES = ("children", "href", "className")
+
+
+def change_views(queries: Queries, cause: object, value: object) -> Any:
+    """Save or forget a view; the new list."""
+    if not value:  # A list that is drawn anew reports buttons that nobody pressed.
+        return no_update
+    if isinstance(cause, Mapping):
+        return view_bar.saved_list(queries, _saved(queries).remove(cause.get("name")))
+    asked = value if isinstance(value, Mapping) else {}
+    return view_bar.saved_list(queries, _saved(queries).save(asked.get("name"), asked.get("search")))
 
 
 PAGE = Page(

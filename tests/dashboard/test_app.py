@@ -126,10 +126,15 @@ def test_bodies_that_no_page_sends(app: Dash, body: str) -> None:
     assert "Traceback" not in answer.text
 
 
+def rows_of(app: Dash, request: object) -> Any:
+    output = "..grid.getRowsResponse...grid-count.children...filters.children.."
+    state = {"search.value": "", "columns.value": None}
+    return call(app, output, {"grid.getRowsRequest": request}, state).json["response"]
+
+
 def test_rows_of_the_grid(app: Dash, artifacts: PlainArtifacts) -> None:
     request = {"startRow": 0, "endRow": 5, "sortModel": [{"colId": "max", "sort": "desc"}], "filterModel": {}}
-    output = "..grid.getRowsResponse...grid-count.children.."
-    answer = call(app, output, {"grid.getRowsRequest": request}, {"search.value": ""}).json["response"]
+    answer = rows_of(app, request)
     rows = answer["grid"]["getRowsResponse"]
     expected = artifacts.table("feature_stats").sort("max", descending=True).head(5)["feature"].to_list()
     assert [row["feature"] for row in rows["rowData"]] == expected
@@ -139,8 +144,7 @@ def test_rows_of_the_grid(app: Dash, artifacts: PlainArtifacts) -> None:
 
 def test_a_forged_grid_request_gets_a_sentence(app: Dash) -> None:
     request = {"startRow": 0, "endRow": 5, "filterModel": {"max": {"type": "eval", "filter": "1"}}}
-    output = "..grid.getRowsResponse...grid-count.children.."
-    answer = call(app, output, {"grid.getRowsRequest": request}, {"search.value": ""}).json["response"]
+    answer = rows_of(app, request)
     assert "expected" in answer["grid-count"]["children"]
     assert answer["grid"]["getRowsResponse"]["rowData"] == []
 
