@@ -74,15 +74,26 @@
     true
   );
 
-  /* Another model type opens at the page that is open; a feature's number means nothing there. */
+  /* Numbers of features and clusters, and named sets, mean nothing in another model type. */
+  const OF_ONE_TYPE = ["feature", "cluster", "neighbor", "coactive", "set"];
+
+  function placeElsewhere(path, search) {
+    if (path.startsWith("/feature/") || path.startsWith("/compare")) {
+      return "/";
+    }
+    const parameters = new URLSearchParams(search);
+    OF_ONE_TYPE.forEach((name) => parameters.delete(name));
+    return path + readable(parameters);
+  }
+
+  /* Another model type opens at the page that is open, where that makes sense. */
   document.addEventListener(
     "click",
     function (event) {
       const link = event.target.closest && event.target.closest("a.keeps-place");
       if (link) {
         const path = window.location.pathname.slice(base().length);
-        const kept = path.startsWith("/feature/") ? "/" : path + window.location.search;
-        link.href = link.dataset.base + kept;
+        link.href = link.dataset.base + placeElsewhere(path, window.location.search);
       }
     },
     true
@@ -93,20 +104,8 @@
     return Boolean(inField) || target.isContentEditable;
   }
 
-  function openFeature(field) {
-    const number = field.value.trim().replace(/[,\s]/g, "");
-    if (number) {
-      visit("/feature/" + encodeURIComponent(number));
-      field.blur();
-    }
-  }
-
   document.addEventListener("keydown", function (event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) {
-      return;
-    }
-    if (event.key === "Enter" && event.target.id === "jump") {
-      openFeature(event.target);
       return;
     }
     if (isTyping(event.target)) {
@@ -117,9 +116,6 @@
     if (link) {
       event.preventDefault();
       link.click();
-    } else if (event.key === "/") {
-      event.preventDefault();
-      document.getElementById("jump").focus();
     }
   });
 })();

@@ -12,6 +12,7 @@ from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from dashboard import address
+from dashboard.components import palette
 from dashboard.components.browser import in_browser
 from dashboard.components.panels import message_page
 from dashboard.components.shell import navigation, shell
@@ -62,6 +63,7 @@ def create_app(
     _register_router(app, queries)
     for page in PAGES:
         page.register(app, queries)
+    palette.register(app, queries, PAGES)
     _add_routes(app.server, queries)
     return app
 

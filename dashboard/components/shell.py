@@ -8,6 +8,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from dashboard.components.browser import other_base, spoken
+from dashboard.components.palette import palette_button
 from dashboard.pages import PAGES
 from dashboard.queries import Queries
 
@@ -51,7 +52,7 @@ def shell(queries: Queries) -> dmc.MantineProvider:
 
 
 def header(queries: Queries) -> html.Header:
-    """Brand, pages, a jump to a feature, the model type, and the switch of the colour scheme."""
+    """Brand, pages, the command palette, the model type, and the switch of the colour scheme."""
     return html.Header(
         [
             dcc.Link(
@@ -59,7 +60,7 @@ def header(queries: Queries) -> html.Header:
             ),
             html.Nav(id="navigation", className="navigation", **spoken("Pages")),
             html.Div(className="grow"),
-            jump(),
+            palette_button(),
             switch(queries),
             dmc.ColorSchemeToggle(
                 lightIcon=html.Span(className="icon-sun"),
@@ -74,23 +75,6 @@ def header(queries: Queries) -> html.Header:
     )
 
 
-def jump() -> html.Div:
-    """A field that opens a feature by its number."""
-    return html.Div(
-        dcc.Input(
-            id="jump",
-            type="text",
-            inputMode="numeric",
-            placeholder="Go to feature…  /",
-            maxLength=9,
-            autoComplete="off",
-            className="jump-input",
-        ),
-        className="jump",
-        title="Type a feature's number and press Enter; / brings you here",
-    )
-
-
 def switch(queries: Queries) -> Any:
     """The model type that is shown, and where there are others, a menu of them."""
     name, place = queries.model_type.name, queries.place
@@ -98,9 +82,11 @@ def switch(queries: Queries) -> Any:
         return html.Span(name, className="model-type", title="Model type that is shown")
     sign = html.Button([name, html.Span("▾", className="caret")], className="model-type", id="model-type")
     others = [
-        html.A(
-            dmc.MenuItem(other, disabled=other == name),
+        dmc.MenuItem(
+            other,
             href=f"{place.base_of(other)}/",
+            target="_top",  # Followed as the browser has it, which knows the place that is kept.
+            disabled=other == name,
             className="keeps-place",
             **other_base(place.base_of(other)),
         )

@@ -88,7 +88,9 @@ def _value(value: object, column: columns.Column) -> str:
 def column_menu(table: pl.DataFrame, shown: Sequence[str]) -> dmc.Popover:
     """Columns to choose, each with its explanation; the number always stays."""
     boxes = [
-        dmc.Checkbox(label=column.heading, description=column.explanation, value=column.name, size="xs")
+        dmc.Checkbox(
+            label=column.heading, description=column.explanation, value=column.name, size="xs", radius=3
+        )
         for column in COLUMNS
         if column.name in table.columns and column.name != "feature"
     ]
@@ -141,10 +143,13 @@ def _saved(queries: Queries, view: SavedView) -> html.Li:
 
 
 def export_menu(queries: Queries) -> dmc.Menu:
-    """Links to the whole view as a file; the browser adds the address's parameters."""
+    """Links to the whole view as a file; the browser adds the address's parameters.
+
+    With a target of their own, links are followed as the document has them, not as they were sent.
+    """
     items = [
         dmc.MenuItem(
-            chosen.label, href=queries.href(f"/features.{ending}"), refresh=True, className="exports"
+            chosen.label, href=queries.href(f"/features.{ending}"), target="_top", className="exports"
         )
         for ending, chosen in FORMATS.items()
     ]
