@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from dashboard.app import create_app
 from dashboard.place import Place
+from dashboard.queries import Queries
 from dashboard.settings import DashboardSettings
 from precompute.config import load_config
 from precompute.reading import Artifacts, open_artifacts
@@ -43,14 +44,19 @@ class Server:
         """The app of a model type."""
         with self._lock:
             if name not in self._apps:
-                place = Place(name, f"{self._settings.url_prefix}/{name}", self._names)
+                place = Place(name, f"{self._settings.url_prefix}/{name}", self._names, self.queries)
                 chosen = artifacts or open_artifacts(name, self._settings.data_dir, self._settings.config)
                 self._apps[name] = create_app(self._settings, chosen, place)
         return self._apps[name]
 
+    def queries(self, name: str) -> Queries:
+        """The questions of a model type, as its own pages ask them."""
+        found: Queries = self.app(name).server.config["QUERIES"]
+        return found
+
     def warm_up(self) -> None:
         """Read what the first visitor would wait for."""
-        self.app(self._settings.model_type).server.config["QUERIES"].warm_up()
+        self.queries(self._settings.model_type).warm_up()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Hand a request to the app whose name its path begins with."""

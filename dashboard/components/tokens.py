@@ -26,6 +26,12 @@ def phrase(tokens: Iterable[str]) -> Element:
     return element("Span", [chip(token) for token in tokens], className="phrase")
 
 
+def phrase_of_labels(labels: Iterable[str]) -> Element:
+    """Tokens side by side, already spelled as they are shown."""
+    chips = [element("Span", one, className="token-chip plain") for one in labels]
+    return element("Span", chips, className="cell-tokens")
+
+
 def feature_chip(queries: Queries, feature: int, detail: str, title: str) -> Element:
     """A link to a feature, with one number beside it."""
     inner = [element("Span", f"{feature}", className="chip-feature")]

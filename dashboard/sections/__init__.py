@@ -7,6 +7,7 @@ from dashboard.sections import (
     contexts,
     effects,
     examples,
+    matches,
     metadata,
     relations,
     scatter,
@@ -25,6 +26,8 @@ SECTIONS: tuple[Section, ...] = (
     examples.SECTION,
     contexts.SECTION,
     metadata.SECTION,
+    relations.SECTION,
+    matches.SECTION,
 )
 """Every section, in the order of its column."""
 
