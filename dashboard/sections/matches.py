@@ -26,8 +26,8 @@ def layout(queries: Queries, _feature: int, _asked: Address) -> Filling:
     if not others:
         return Filling(
             empty(
-                "This server shows one model type, so there is no other SAE to compare with; more of them are "
-                "sections [model_types.NAME] of the file that --config names"
+                "This server shows one model type, so there is no other SAE to compare with; "
+                "more of them are sections [model_types.NAME] of the file that --config names"
             )
         )
     height = len(others) * (HEADING + NEAREST * ROW)
@@ -96,7 +96,7 @@ def register(app: Dash, queries: Queries) -> None:
 SECTION = Section(
     anchor="matches",
     title="In other SAEs",
-    place="right",
+    place="left",
     steps=("directions",),
     explanation="The nearest features of each other model type by the cosine of decoder directions, "
     "W_dec[f] · W_dec'[g] / (|W_dec[f]| |W_dec'[g]|), among all of its features: 1 is the same direction. "
