@@ -4,7 +4,8 @@ dark, so that a switch of the scheme draws nothing anew."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 from unicodedata import east_asian_width
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard import formats
-from dashboard.records import BandMark, Effect, FrequencyDistribution, Histogram, Pair
+from dashboard.questions.frequency import FrequencyBand
+from dashboard.records import BandMark, Effect, Histogram, Pair
 from dashboard.token_view import label, plotly_text
 
 Figure: TypeAlias = dict[str, Any]
@@ -34,6 +36,8 @@ CONFIG: Any = {
 }
 """For every graph: nothing is sent anywhere."""
 TOKENS_IN_BARS = 12
+DEAD_WIDTH = 0.2
+"""Of the bar of features that never fire, in powers of ten."""
 LONGEST_NAME = 28
 """Characters of a token's name beside its bar."""
 PIXELS_A_CHARACTER = 7.4
@@ -228,27 +232,48 @@ def _shortened(name: str, longest: int = LONGEST_NAME) -> str:
     return cut[: cut.rfind("&")] + "…" if cut.rfind("&") > cut.rfind(";") else cut + "…"
 
 
-def frequency_distribution(distribution: FrequencyDistribution) -> Figure:
-    """How often features fire, on a log scale; dense features in another colour."""
-    edges, counts = distribution.histogram.bin_edges, distribution.histogram.counts
-    dense = edges[:-1] >= np.log10(distribution.dense_share) - 1e-9
+def frequency_distribution(bands: Sequence[FrequencyBand]) -> Figure:
+    """How often features fire, on a log scale; those that never do to the left, dense ones in another
+    colour. Each bar knows the page that lists its features."""
     figure = _figure("Share of rows on which a feature fires (log scale)", "Features", height=300)
+    dead, firing = [b for b in bands if b.high == 0], [b for b in bands if b.high > 0]
+    spans = [(math.log10(band.low), math.log10(band.high)) for band in firing]
+    left = spans[0][0] if spans else 0.0
+    if dead:
+        spans.insert(0, (left - 3 * DEAD_WIDTH / 2, left - DEAD_WIDTH / 2))
+    shown = [*dead, *firing]
     figure["data"].append(
         {
             "type": "bar",
-            "x": ((edges[:-1] + edges[1:]) / 2).tolist(),
-            "y": counts.tolist(),
-            "width": np.diff(edges).tolist(),
-            "customdata": [f"{formats.share(10**a)} to {formats.share(10**b)}" for a, b in pairwise(edges)],
-            "marker": {"color": [SUPPRESSED if d else ACTIVE for d in dense], "line": {"width": 0}},
-            "hovertemplate": "active on %{customdata} of rows<br>%{y:,} features<extra></extra>",
+            "x": [(a + b) / 2 for a, b in spans],
+            "y": [band.n_features for band in shown],
+            "width": [b - a for a, b in spans],
+            "customdata": [[frequency_words(band), band.path] for band in shown],
+            "marker": {"color": [_frequency_colour(band) for band in shown], "line": {"width": 0}},
+            "hovertemplate": "%{customdata[0]}<br>%{y:,} features<extra></extra>",
         }
     )
-    ticks = _share_ticks(float(edges[0]))
-    shown = {"tickvals": np.log10(ticks).tolist(), "ticktext": [formats.short_share(t) for t in ticks]}
-    figure["layout"]["xaxis"] |= shown
+    ticks = _share_ticks(left)
+    words = [formats.short_share(t) for t in ticks]
+    figure["layout"]["xaxis"] |= {
+        "tickvals": [*([left - DEAD_WIDTH] if dead else []), *np.log10(ticks).tolist()],
+        "ticktext": [*(["never"] if dead else []), *words],
+    }
     figure["layout"]["bargap"] = 0.06
     return figure
+
+
+def frequency_words(band: FrequencyBand) -> str:
+    """On which share of the rows the features of a band fire."""
+    if band.high == 0:
+        return "never active"
+    return f"active on {formats.share(band.low)} to {formats.share(band.high)} of rows"
+
+
+def _frequency_colour(band: FrequencyBand) -> str:
+    if band.high == 0:
+        return SILENT
+    return SUPPRESSED if band.is_dense else ACTIVE
 
 
 def _share_ticks(lowest: float) -> list[float]:
@@ -291,12 +316,12 @@ def _axis(title: str) -> dict[str, Any]:
     }
 
 
-def summary(histogram: Histogram, unit: str) -> str:
-    """A figure in one sentence, for those who do not see it."""
+def summary(histogram: Histogram, unit: str, name: Callable[[float], str] = formats.decimal) -> str:
+    """A figure in one sentence, for those who do not see it; `name` writes a value of its axis."""
     if not len(histogram.counts):
         return f"No {unit} to count."
     peak = int(np.argmax(histogram.counts))
-    edges = [formats.decimal(float(edge)) for edge in histogram.bin_edges]
+    edges = [name(float(edge)) for edge in histogram.bin_edges]
     total, most = int(histogram.counts.sum()), int(histogram.counts[peak])
     return (
         f"{total:,} {unit} in {len(histogram.counts)} bins from {edges[0]} to {edges[-1]}; "

@@ -140,8 +140,9 @@ class Queries:
         firing = np.log10(shares[shares > 0])
         lowest = np.floor(firing.min() * 2) / 2 if len(firing) else -1.0
         edges = np.linspace(lowest, 0, max(1, round(-lowest * 10)) + 1)
+        counts = np.histogram(shares[shares > 0], 10**edges)[0]
         return FrequencyDistribution(
-            Histogram(edges, np.histogram(firing, edges)[0], int((shares == 0).sum())),
+            Histogram(edges, counts, int((shares == 0).sum())),
             n_features=len(shares),
             n_dense=int((shares > DENSE_SHARE).sum()),
             dense_share=DENSE_SHARE,

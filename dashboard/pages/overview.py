@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from dash import Dash, dcc, html
+from dash import Dash, Input, dcc, html
 
 from dashboard import figures, formats
 from dashboard.address import Address
+from dashboard.components.browser import in_browser
+from dashboard.components.elements import link, table
 from dashboard.components.facts import Fact, listed, tiles
 from dashboard.components.graphs import graph
 from dashboard.components.panels import empty, filled, panel
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
+from dashboard.questions.frequency import FrequencyBand, bands, dead_path, dense_path
+from dashboard.questions.sources import source_digest
 from precompute.pipeline.plan import StepStatus
 
 UP_TO_DATE = ("fresh", "not applicable")
-DEAD_LINK = "/features?n_nonzero=equals:0"
 QUALITY_NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "recovered": ("CE recovered", "(CE_zero − CE_SAE) / (CE_zero − CE_model)"),
@@ -86,17 +89,15 @@ def size_facts(queries: Queries) -> list[Fact]:
 
 
 def subject_panel(queries: Queries) -> Any:
-    """Model, SAE and corpus by name."""
+    """Model, SAE and corpus by name and fingerprint."""
     chosen = queries.model_type
+    revision = f", revision {chosen.revision}" if chosen.revision else ""
     facts = [
-        Fact(
-            "Model",
-            _place(chosen.model),
-            f"{chosen.dtype}" + (f", revision {chosen.revision}" if chosen.revision else ""),
-            chosen.model,
-        ),
+        Fact("Model", _place(chosen.model), f"{chosen.dtype}{revision}", chosen.model),
+        _fingerprint(source_digest(queries, "activations", "model"), "weights, tokenizer, adapter and dtype"),
         *([Fact("Adapter", _place(chosen.adapter), "LoRA", chosen.adapter)] if chosen.adapter else []),
         Fact("SAE", _place(chosen.sae), "", chosen.sae),
+        _fingerprint(source_digest(queries, "activations", "sae"), "weights and settings of the SAE"),
         Fact(
             "Capture site",
             queries.hook_name() or formats.ABSENT,
@@ -110,6 +111,13 @@ def subject_panel(queries: Queries) -> Any:
     return panel("Subject", [listed(facts), html.H3("Corpus", className="sub"), corpus], anchor="subject")
 
 
+def _fingerprint(digest: str | None, of: str) -> Fact:
+    """A digest, its beginning in sight and the whole on demand."""
+    about = f"Digest of the {of}: {digest}" if digest else "Known once the activations are computed"
+    shown = html.Span(digest[:16] if digest else formats.ABSENT, className="mono dim", title=about)
+    return Fact("Fingerprint", shown, "" if digest else "not computed", about)
+
+
 def corpus_facts(queries: Queries) -> list[Fact]:
     """Where the texts come from, and how they are cut."""
     corpus = queries.corpus()
@@ -120,6 +128,7 @@ def corpus_facts(queries: Queries) -> list[Fact]:
         Fact("Texts", formats.count(corpus.n_texts), f"used, of {formats.count(corpus.n_texts_in_corpus)}"),
         Fact("Context", f"{corpus.n_ctx}", "tokens at most" + (", BOS first" if corpus.prepend_bos else "")),
         Fact("Held out", held, f"{formats.count(corpus.n_held_out_rows)} rows, {kept_apart}"),
+        _fingerprint(queries.tables.fingerprint("corpus"), "corpus: its texts, and how they are cut"),
         Fact("Metadata", ", ".join(corpus.metadata_columns) or "none"),
     ]
 
@@ -166,30 +175,46 @@ def frequency_panel(queries: Queries) -> Any:
 
 
 def frequency_content(queries: Queries) -> list[Any]:
-    """The figure, and the features that it leaves out or marks."""
+    """The figure, its ends with links, and its bars as a table of links."""
     found = queries.frequencies()
-    n_dead = found.histogram.n_zero
-    dense = formats.short_share(found.dense_share)
-    dense_link = f"/features?sort=frac_active:desc&frac_active=greaterThan:{found.dense_share:g}"
+    n_dead, shown = found.histogram.n_zero, bands(found)
     ends = html.P(
         [
             dcc.Link(
                 f"{formats.plural(n_dead, 'feature')} never fire{'s' if n_dead == 1 else ''}",
-                href=queries.href(DEAD_LINK),
+                href=queries.href(dead_path()),
                 id="dead-link",
             ),
-            f" on this corpus ({formats.share(n_dead / max(found.n_features, 1))}; not in the figure). ",
+            f" on this corpus ({formats.share(n_dead / max(found.n_features, 1))}, in grey). ",
             dcc.Link(
-                f"{formats.plural(found.n_dense, 'feature')}", href=queries.href(dense_link), id="dense-link"
+                f"{formats.plural(found.n_dense, 'feature')}",
+                href=queries.href(dense_path(found.dense_share)),
+                id="dense-link",
             ),
-            f" fire{'s' if found.n_dense == 1 else ''} on more than {dense} of all rows (dense, in pink).",
+            f" fire{'s' if found.n_dense == 1 else ''} on more than {formats.short_share(found.dense_share)} "
+            "of all rows (dense, in pink). Click a bar for its features.",
         ],
         className="caption",
     )
     if n_dead == found.n_features:
         return [empty("No feature fires on this corpus"), ends]
-    figure = figures.frequency_distribution(found)
-    return [graph("frequency-figure", figure, figures.summary(found.histogram, "features")), ends]
+    figure = figures.frequency_distribution(shown)
+    words = figures.summary(found.histogram, "features", name=lambda edge: formats.share(10**edge))
+    return [graph("frequency-figure", figure, words), ends, frequency_table(queries, shown)]
+
+
+def frequency_table(queries: Queries, shown: Sequence[FrequencyBand]) -> html.Details:
+    """The figure's numbers, each a link to the features that it counts."""
+    rows = [
+        [
+            "never" if band.high == 0 else f"{formats.share(band.low)} to {formats.share(band.high)}",
+            link(formats.count(band.n_features), queries.href(band.path)) if band.n_features else "0",
+        ]
+        for band in shown
+    ]
+    listed = table(["Share of rows active", "Features"], rows, "How often features fire")
+    scrolled = html.Div(listed, className="table-scroll", tabIndex=0)
+    return html.Details([html.Summary("Data"), scrolled], className="figure-data", id="frequency-data")
 
 
 def steps_panel(queries: Queries) -> Any:
@@ -248,8 +273,9 @@ def _place(path: str) -> html.Span:
     return html.Span("/".join(parts[-2:]) if Path(path).is_absolute() else path, className="path", title=path)
 
 
-def register(_app: Dash, _queries: Queries) -> None:
-    """The overview has nothing to press."""
+def register(app: Dash, _queries: Queries) -> None:
+    """A bar of the figure opens the table of its features."""
+    in_browser(app, "openBand", Input("frequency-figure", "clickData"))
 
 
 PAGE = Page("/", "Overview", "What is served, how good it is, and what is computed.", layout, register)

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dashboard.queries import Queries
+from dashboard.questions.sources import source_digest
 from dashboard.tables import optional
 from dashboard.token_view import label
 
@@ -43,14 +44,6 @@ class Matches:
     other_d_in: int
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What activations were computed from."""
-
-    hook_name: str | None
-    model_digest: str | None
-
-
 def unit_directions(queries: Queries) -> NDArray[np.float32]:
     """float32 [d_sae, d_in]: decoder directions of length 1; a direction of length 0 stays 0."""
 
@@ -82,8 +75,8 @@ def matches(queries: Queries, other: Queries, feature: int) -> Matches:
     same_width = mine.shape[1] == theirs.shape[1]
     return Matches(
         name=other.model_type.name,
-        hook_name=_origin(other).hook_name,
-        same_model=_origin(queries).model_digest == _origin(other).model_digest,
+        hook_name=other.hook_name(),
+        same_model=_model(queries) == _model(other),
         nearest=_nearest(other, theirs, mine[feature]) if same_width else (),
         d_in=mine.shape[1],
         other_d_in=theirs.shape[1],
@@ -117,12 +110,5 @@ def _promoted(queries: Queries, features: list[int]) -> dict[int, tuple[str, ...
     return {feature: tuple(label(token) for token in tokens) for feature, tokens in cells}
 
 
-def _origin(queries: Queries) -> Origin:
-    """What the activations were computed from, as their manifest says."""
-
-    def read() -> Origin:
-        manifest = queries.artifacts.subject.shelf.manifest("activations")
-        model = dict(manifest.sources.get("model", {})) if manifest else {}
-        return Origin(queries.hook_name(), model.get("digest"))
-
-    return optional(lambda: queries.tables.derived("origin", "activations", read)) or Origin(None, None)
+def _model(queries: Queries) -> str | None:
+    return source_digest(queries, "activations", "model")
