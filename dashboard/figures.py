@@ -36,8 +36,8 @@ CONFIG: Any = {
 }
 """For every graph: nothing is sent anywhere."""
 TOKENS_IN_BARS = 12
-DEAD_WIDTH = 0.2
-"""Of the bar of features that never fire, in powers of ten."""
+DEAD_WIDTH, DEAD_GAP = 0.2, 0.4
+"""Of the bar of features that never fire, and between it and the others, in powers of ten."""
 LONGEST_NAME = 28
 """Characters of a token's name beside its bar."""
 PIXELS_A_CHARACTER = 7.4
@@ -240,7 +240,7 @@ def frequency_distribution(bands: Sequence[FrequencyBand]) -> Figure:
     spans = [(math.log10(band.low), math.log10(band.high)) for band in firing]
     left = spans[0][0] if spans else 0.0
     if dead:
-        spans.insert(0, (left - 3 * DEAD_WIDTH / 2, left - DEAD_WIDTH / 2))
+        spans.insert(0, (left - DEAD_GAP - DEAD_WIDTH, left - DEAD_GAP))
     shown = [*dead, *firing]
     figure["data"].append(
         {
@@ -253,10 +253,12 @@ def frequency_distribution(bands: Sequence[FrequencyBand]) -> Figure:
             "hovertemplate": "%{customdata[0]}<br>%{y:,} features<extra></extra>",
         }
     )
-    ticks = _share_ticks(left)
+    # The bar of those that never fire needs the room of the first tick's words.
+    ticks = _share_ticks(left + (DEAD_GAP if dead else 0))
     words = [formats.short_share(t) for t in ticks]
     figure["layout"]["xaxis"] |= {
-        "tickvals": [*([left - DEAD_WIDTH] if dead else []), *np.log10(ticks).tolist()],
+        "tickangle": 0,
+        "tickvals": [*([left - DEAD_GAP - DEAD_WIDTH / 2] if dead else []), *np.log10(ticks).tolist()],
         "ticktext": [*(["never"] if dead else []), *words],
     }
     figure["layout"]["bargap"] = 0.06

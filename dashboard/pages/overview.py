@@ -113,6 +113,7 @@ def subject_panel(queries: Queries) -> Any:
 
 def _fingerprint(digest: str | None, of: str) -> Fact:
     """A digest, its beginning in sight and the whole on demand."""
+    digest = digest and digest.rpartition("-")[2]  # Artifacts put their step's name before it.
     about = f"Digest of the {of}: {digest}" if digest else "Known once the activations are computed"
     shown = html.Span(digest[:16] if digest else formats.ABSENT, className="mono dim", title=about)
     return Fact("Fingerprint", shown, "" if digest else "not computed", about)

@@ -22,12 +22,11 @@ SECTIONS: tuple[Section, ...] = (
     vocabulary.SECTION,
     surroundings.SECTION,
     relations.SECTION,
+    matches.SECTION,
     scatter.SECTION,
     examples.SECTION,
     contexts.SECTION,
     metadata.SECTION,
-    relations.SECTION,
-    matches.SECTION,
 )
 """Every section, in the order of its column."""
 
