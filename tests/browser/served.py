@@ -35,10 +35,12 @@ FLAGS = [
 
 
 @contextmanager
-def serving(artifacts: Artifacts) -> Iterator[str]:
+def serving(artifacts: Artifacts, url_prefix: str = "", auth: str | None = None) -> Iterator[str]:
     """Serve artifacts as `./run_dashboard.sh` does; gives the base address."""
-    application = Server(DashboardSettings(model_type=artifacts.model_type.name), artifacts)
-    server = waitress.create_server(Guard(application, LOOPBACK_NAMES), host="127.0.0.1", port=0, threads=8)
+    settings = DashboardSettings(model_type=artifacts.model_type.name, url_prefix=url_prefix)
+    application = Server(settings, artifacts)
+    guard = Guard(application, LOOPBACK_NAMES, auth)
+    server = waitress.create_server(guard, host="127.0.0.1", port=0, threads=8)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
