@@ -67,10 +67,10 @@ def _chosen(queries: Queries, features: tuple[int, ...], feature: int) -> html.S
         [
             dcc.Link(f"{feature}", href=queries.href(feature_path(feature)), className="chip-feature"),
             dcc.Link(
-                html.Span("×", **{"aria-hidden": "true"}),
+                html.Span("×", role="img", **spoken(f"Take feature {feature} out")),
                 href=queries.href(without),
                 className="filter-off",
-                title=f"Take feature {feature} out",
+                title="Take it out of the comparison",
             ),
         ],
         className="feature-chip",

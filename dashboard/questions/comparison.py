@@ -80,8 +80,9 @@ class Overlap:
 
 
 def _divided(above: NDArray[np.generic], below: NDArray[np.generic]) -> NDArray[np.float64]:
-    whole = np.full(below.shape, np.nan)
-    return np.divide(above, below, out=whole, where=below != 0)
+    shares = np.full(below.shape, np.nan)
+    np.divide(above, below, out=shares, where=below != 0)
+    return shares
 
 
 @dataclass(frozen=True)

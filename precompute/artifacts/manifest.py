@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -93,15 +94,24 @@ def _written(manifest: Manifest) -> str:
 def read_manifest(directory: Path) -> Manifest:
     """Read and check a manifest; raises FileNotFoundError if absent, CorruptArtifactError if damaged."""
     try:
-        text = (directory / MANIFEST_FILE).read_text(encoding="utf-8")
-        body = json.loads(text)
-        checksum = body.pop("checksum")
-        manifest = Manifest.model_validate(body)
+        manifest, is_whole = _understood((directory / MANIFEST_FILE).read_text(encoding="utf-8"))
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise CorruptArtifactError(f"{directory.name}/{MANIFEST_FILE} is damaged") from error
-    if text_digest(canonical_json(body)) != checksum or text != _written(manifest):
+    if not is_whole:
         raise CorruptArtifactError(f"{directory.name}/{MANIFEST_FILE} does not match its checksum")
     return manifest
+
+
+@lru_cache(maxsize=128)
+def _understood(text: str) -> tuple[Manifest, bool]:
+    """What a manifest's text says, and whether it is as it was written.
+
+    Judging one step asks for the manifests of all its inputs, and checking a text takes most of that time.
+    """
+    body = json.loads(text)
+    checksum = body.pop("checksum")
+    manifest = Manifest.model_validate(body)
+    return manifest, text_digest(canonical_json(body)) == checksum and text == _written(manifest)
 
 
 def describe_files(directory: Path) -> tuple[FileEntry, ...]:
