@@ -39,6 +39,10 @@ class StoreError(UsageError):
     """An activation store that is not there, or is asked for something it does not hold."""
 
 
+class LabelError(UsageError):
+    """A label, a feature set or a file of labels that cannot be taken or read."""
+
+
 class ArtifactMissingError(LightwellError):
     """An artifact that has not been computed yet."""
 

@@ -13,9 +13,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from precompute.config import ModelType
-from precompute.errors import ArtifactMissingError
+from precompute.errors import ArtifactMissingError, CorruptArtifactError
+from precompute.labels.database import Database
+from precompute.labels.sets import SetStore
+from precompute.labels.store import LabelStore
 from precompute.pipeline.plan import Plan, StepStatus
 from precompute.pipeline.registry import owner_of, steps
+from precompute.pipeline.sources import Sources
 from precompute.pipeline.subjects import Subject, open_subject
 from precompute.stores.feature_store import FeatureActivations, FeatureStore
 from precompute.stores.row_store import RowStore
@@ -142,6 +146,26 @@ class Artifacts:
             acts=None if feature is None else store.example_feature_acts(example, feature),
             metadata=self._metadata(window["text_index"]),
         )
+
+    def sae_digest(self) -> str:
+        """What the SAE's features are known by, whatever the model type is called: its files' content.
+
+        It is that of the SAE that the activations were computed with, or else of the configured one.
+        """
+        try:
+            manifest = self.subject.shelf.manifest("activations")
+        except CorruptArtifactError:
+            manifest = None
+        recorded: str | None = dict(manifest.sources.get("sae", {})).get("digest") if manifest else None
+        return recorded or Sources(self.model_type, self.subject.data_dir).sae_digest
+
+    def labels(self) -> LabelStore:
+        """Labels and notes on the SAE's features, which all its model types share."""
+        return LabelStore(Database(self.subject.data_dir), self.sae_digest())
+
+    def feature_sets(self) -> SetStore:
+        """Named lists of the SAE's features."""
+        return SetStore(Database(self.subject.data_dir), self.sae_digest())
 
     def _metadata(self, text_index: int) -> dict[str, Any]:
         corpus = self.table("corpus")

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("settings", "config", "artifacts", "command_line", "progress", "executors"),
+    ("settings", "config", "artifacts", "command_line", "progress", "executors", "labels"),
     ("stores", "corpus", "models"),
     ("pipeline", "geometry"),
     ("features", "reading", "demo"),

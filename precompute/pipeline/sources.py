@@ -12,6 +12,7 @@ from precompute.artifacts.manifest import canonical_json
 from precompute.config import ModelType
 from precompute.corpus.snapshot import snapshot_file
 from precompute.models.preflight import Checked, check_model_type
+from precompute.models.sae.registry import sae_files
 from precompute.pipeline.step import Source
 
 WEIGHT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.npz", "*.jinja")
@@ -59,6 +60,11 @@ class Sources:
             "hook_name": self._checked.hook_name,
             "acts_dtype": self.model_type.acts_dtype,
         }
+
+    @cached_property
+    def sae_digest(self) -> str:
+        """The SAE alone, by its files' content: wherever it is attached, its features are the same ones."""
+        return self._digest(sae_files(self.model_type.sae))
 
     @cached_property
     def corpus(self) -> Mapping[str, Any]:
