@@ -9,9 +9,9 @@ from typing import Literal
 
 from dashboard.address import AddressError, shortened
 
-Kind = Literal["feature", "related", "count", "decimal", "share", "tokens", "cluster"]
+Kind = Literal["feature", "related", "count", "decimal", "share", "tokens", "cluster", "text"]
 """How a value is shown and filtered: a feature's own number, the number of another one, a count, a number,
-a share from 0 to 1 (shown as a percentage), tokens, a cluster."""
+a share from 0 to 1 (shown as a percentage), tokens, a cluster, what a person wrote."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Column:
     explanation: str
     """One or two sentences with the formula, shown on demand."""
     step: str
-    """The step whose artifact it comes from."""
+    """The step whose artifact it comes from; empty for what people wrote."""
     width: int = 116
     """Pixels, to begin with."""
     source: str = ""
@@ -36,7 +36,7 @@ class Column:
     @property
     def is_text(self) -> bool:
         """Whether it is filtered as text."""
-        return self.kind in ("tokens", "cluster")
+        return self.kind in ("tokens", "cluster", "text")
 
 
 COLUMNS = (
@@ -49,6 +49,12 @@ COLUMNS = (
         96,
         is_standard=True,
     ),
+    Column("label", "Label", "text", "What people call it; written on its page.", "", 200, is_standard=True),
+    Column("category", "Category", "text", "The group of its label.", "", 130, is_standard=True),
+    Column("confidence", "Confidence, %", "count", "How sure the label's author is, 0 to 100 %.", ""),
+    Column("notes", "Notes", "text", "What people noted of it.", "", 240),
+    Column("author", "Author", "text", "Who last changed its label or notes.", "", 120),
+    Column("edited", "Edited", "text", "When its label or notes were last changed, UTC.", "", 140),
     Column(
         "promotes",
         "Promotes",
@@ -237,7 +243,7 @@ BY_NAME: Mapping[str, Column] = MappingProxyType({column.name: column for column
 """The columns by name."""
 STANDARD = tuple(column.name for column in COLUMNS if column.is_standard)
 """Shown until somebody chooses."""
-STEPS = tuple(dict.fromkeys(column.step for column in COLUMNS))
+STEPS = tuple(dict.fromkeys(column.step for column in COLUMNS if column.step))
 """The steps whose artifacts the table joins."""
 COLUMNS_PARAMETER = "columns"
 """The parameter of an address that names the columns shown."""

@@ -11,6 +11,9 @@ from dashboard.token_view import label
 
 TOKENS_SHOWN = 3
 """Promoted or suppressed tokens in a cell."""
+LONG = ("label", "notes")
+LONGEST_CELL = 300
+"""Characters of what a person wrote."""
 BETWEEN = "  "
 """Between tokens in a cell; tokens themselves show no plain space."""
 
@@ -40,6 +43,11 @@ def build(statistics: pl.DataFrame, read: Reader, labels: Labels) -> pl.DataFram
         table = table if part is None else table.join(part, on="feature", how="left", maintain_order="left")
     # A silent feature has a maximum of 0, and no mean over rows that do not exist; absent is never NaN.
     return table.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
+
+
+def brief(table: pl.DataFrame) -> pl.DataFrame:
+    """Rows as a page shows them: without what is only searched, and with long notes cut."""
+    return table.drop("searchable", strict=False).with_columns(pl.col(*LONG).str.head(LONGEST_CELL))
 
 
 def _chosen(table: pl.DataFrame, step: str) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -47,6 +47,10 @@ TEXT_TESTS: Mapping[str, Callable[[pl.Expr, str], pl.Expr]] = MappingProxyType(
 )
 """AG Grid's tests of a text."""
 WITHOUT_VALUE = ("blank", "notBlank")
+SEARCHED = ("searchable", "promotes", "tfidf", "cluster", "label", "category", "notes")
+"""Columns that a search looks into."""
+SET_PARAMETER = "set"
+"""The parameter of an address that names a feature set."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +79,26 @@ class View:
     sorts: tuple[Sort, ...] = ()
     filters: tuple[Filter, ...] = ()
     search: str = ""
+    members: str = ""
+    """The name of a feature set; only its features are shown."""
 
 
-def apply(table: pl.DataFrame, view: View) -> pl.DataFrame:
+def apply(table: pl.DataFrame, view: View, members: Sequence[int] | None = None) -> pl.DataFrame:
     """The rows of a feature table that a view shows, in its order; ties by feature, absent values last."""
-    return table[order(table, view)]
+    return table[order(table, view, members)]
 
 
-def order(table: pl.DataFrame, view: View) -> pl.Series:
-    """uint32: the numbers of the rows that a view shows, in its order. Only the columns that it asks about
-    are touched, and only numbers are kept: many views of a wide table are remembered."""
+def order(table: pl.DataFrame, view: View, members: Sequence[int] | None = None) -> pl.Series:
+    """uint32: the numbers of the rows that a view shows, in its order; `members` are the features of its set.
+
+    Only the columns that it asks about are touched, and only numbers are kept: many views of a wide table
+    are remembered.
+    """
     tests = [_expression(f) for f in view.filters if f.column in table.columns]
     if view.search:
         tests.append(_search(table, view.search))
+    if members is not None:
+        tests.append(pl.col("feature").is_in(pl.Series(members, dtype=table.schema["feature"]).implode()))
     sorts = [sort for sort in view.sorts if sort.column in table.columns]
     keys = [pl.col(name) for name in dict.fromkeys([*(sort.column for sort in sorts), "feature"])]
     found = table.lazy().with_row_index(ROW).filter(*tests).select(ROW, *keys)
@@ -109,13 +120,13 @@ def _expression(asked: Filter) -> pl.Expr:
 def _search(table: pl.DataFrame, text: str) -> pl.Expr:
     """Features of that number, and those one of whose tokens or labels holds the text."""
     wanted = text.lower()
-    texts = [c for c in ("searchable", "promotes", "tfidf", "cluster") if c in table.columns]
+    texts = [c for c in SEARCHED if c in table.columns]
     hits = [pl.col(c).str.to_lowercase().str.contains(wanted, literal=True).fill_null(False) for c in texts]
     number = pl.col("feature") == int(wanted) if wanted.isdecimal() and len(wanted) < 10 else pl.lit(False)
     return pl.any_horizontal(number, *hits)
 
 
-def view_of_request(request: object, search: object) -> View:
+def view_of_request(request: object, search: object, members: object = None) -> View:
     """The view that AG Grid's `getRowsRequest` describes; raises AddressError for what is not valid."""
     asked = request if isinstance(request, dict) else {}
     sorts = [_sort_of_model(model) for model in _list(asked.get("sortModel"))]
@@ -126,6 +137,7 @@ def view_of_request(request: object, search: object) -> View:
         tuple(sorts),
         tuple(_filter_of_model(name, model) for name, model in filters.items()),
         _searched(search),
+        _set_name(members),
     )
 
 
@@ -196,17 +208,26 @@ def _searched(value: object) -> str:
     return value.strip("\r\n")
 
 
+def _set_name(value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > LONGEST_SEARCH:
+        raise AddressError(f"set {shortened(value)}", "the name of a feature set", "choose one on the page")
+    return value
+
+
 def view_of_address(address: Address) -> View:
     """The view that an address names: `?sort=max:desc&frac_active=lessThan:0.01&search=the`."""
     sorts, filters, search = [], [], ""
+    members = _set_name(address.parameters.get(SET_PARAMETER))
     for name, value in address.parameters.items():
         if name == "sort":
             sorts = [_sort_of_text(part) for part in value.split(",") if part][: len(COLUMNS)]
         elif name == "search":
             search = _searched(value)
-        elif name != COLUMNS_PARAMETER:
+        elif name not in (COLUMNS_PARAMETER, SET_PARAMETER):
             filters.append(_filter_of_text(name, value))
-    return View(tuple(sorts), tuple(filters), search)
+    return View(tuple(sorts), tuple(filters), search, members)
 
 
 def _sort_of_text(text: str) -> Sort:
@@ -231,6 +252,8 @@ def parameters_of_view(view: View) -> dict[str, str]:
         found[asked.column] = ":".join([asked.test, *values])
     if view.search:
         found["search"] = view.search
+    if view.members:
+        found[SET_PARAMETER] = view.members
     return found
 
 

@@ -13,7 +13,8 @@ import polars as pl
 from dashboard import columns, grid
 from dashboard.address import feature_number
 from dashboard.bands import band, band_order
-from dashboard.feature_table import build, visible_labels
+from dashboard.feature_table import brief, build, visible_labels
+from dashboard.labelling.labels import Labels
 from dashboard.place import Place
 from dashboard.records import (
     Band,
@@ -52,12 +53,15 @@ class Queries:
     """The questions, asked of one model type. Raises ArtifactMissingError, NotApplicableError or
     CorruptArtifactError where an answer's artifact is not there, and AddressError for an unknown feature."""
 
-    def __init__(self, artifacts: Artifacts, options: str = "", place: Place | None = None) -> None:
+    def __init__(
+        self, artifacts: Artifacts, options: str = "", place: Place | None = None, author: str = "unknown"
+    ) -> None:
         self.artifacts = artifacts
         self.place = place or Place(artifacts.model_type.name)
         self.options = options
         """What a command for this model type needs besides its name, such as ` --config my.toml`."""
         self.tables = Tables(artifacts)
+        self.labels = Labels(self.tables, author)
 
     def href(self, path: str) -> str:
         """The address of a page of this model type, from its path such as `/feature/7`."""
@@ -152,8 +156,15 @@ class Queries:
 
     def feature_table(self) -> pl.DataFrame:
         """One row a feature, with the columns of `columns.py` whose artifacts exist."""
-        version = tuple(self.tables.fingerprint(step) for step in TABLE_STEPS)
-        return self.tables.memo.get("feature_table", version, self._build_table)
+        return self.tables.memo.get("labelled table", self._table_version(), self._labelled_table)
+
+    def _table_version(self) -> tuple[str | None, ...]:
+        artifacts = tuple(self.tables.fingerprint(step) for step in TABLE_STEPS)
+        return (*artifacts, optional(self.labels.version))
+
+    def _labelled_table(self) -> pl.DataFrame:
+        version = self._table_version()[:-1]
+        return self.labels.joined(self.tables.memo.get("feature_table", version, self._build_table))
 
     def _build_table(self) -> pl.DataFrame:
         statistics = self.tables.table("feature_stats", "feature_stats")
@@ -166,13 +177,14 @@ class Queries:
     def feature_rows(self, view: grid.View, rows: range) -> RowPage:
         """Some rows of the table as a view orders them."""
         table, found = self.feature_table(), self.feature_order(view)
-        shown = table.drop("searchable", strict=False)[found[rows.start : rows.stop]]
-        return RowPage(shown.to_dicts(), len(found))
+        return RowPage(brief(table[found[rows.start : rows.stop]]).to_dicts(), len(found))
 
     def feature_order(self, view: grid.View) -> pl.Series:
         """The numbers of the table's rows that a view shows, in its order."""
         table = self.feature_table()
-        return self.tables.memo.get(("view", view), id(table), lambda: grid.order(table, view))
+        members = self.labels.set_features(view.members) if view.members else None
+        version = (self._table_version(), members)
+        return self.tables.memo.get(("view", view), version, lambda: grid.order(table, view, members))
 
     # One feature.
 

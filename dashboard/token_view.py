@@ -26,7 +26,7 @@ BEFORE, AFTER = 32, 20
 """Tokens shown on each side of the one that an excerpt is about."""
 
 
-def visible(token: str, keep_spaces: bool = False) -> str:
+def visible(token: str, keep_spaces: bool = False, longest: int = LONGEST) -> str:
     """A token as unambiguous text: two tokens that differ look different.
 
     Spaces, newlines and tabs become signs (spaces stay if `keep_spaces`, for running text); control,
@@ -35,8 +35,8 @@ def visible(token: str, keep_spaces: bool = False) -> str:
     """
     if not token:
         return EMPTY
-    shown = "".join(_spelled(token[:LONGEST], keep_spaces))
-    hidden = len(token) - LONGEST
+    shown = "".join(_spelled(token[:longest], keep_spaces))
+    hidden = len(token) - longest
     return shown if hidden <= 0 else f"{shown}⟨{hidden:,} more characters⟩"
 
 

@@ -18,7 +18,13 @@ FORMATTERS: Mapping[str, str] = MappingProxyType(
     {"count": "lightwellCount", "decimal": "lightwellDecimal", "share": "lightwellShare"}
 )
 RENDERERS: Mapping[str, str] = MappingProxyType(
-    {"feature": "FeatureCell", "related": "FeatureCell", "tokens": "TokensCell", "cluster": "TextCell"}
+    {
+        "feature": "FeatureCell",
+        "related": "FeatureCell",
+        "tokens": "TokensCell",
+        "cluster": "TextCell",
+        "text": "TextCell",
+    }
 )
 SHARE_FILTER: Mapping[str, Any] = MappingProxyType(
     {
@@ -38,11 +44,16 @@ THEME = (
 )
 
 
-def feature_grid(table: pl.DataFrame, view: grid.View, shown: Sequence[str]) -> dag.AgGrid:
-    """The grid, which asks for blocks of rows as one scrolls; `shown` are the names of its columns."""
+def feature_grid(
+    table: pl.DataFrame, view: grid.View, shown: Sequence[str], name: str = "grid", choosing: bool = True
+) -> dag.AgGrid:
+    """The grid, which asks for blocks of rows as one scrolls; `shown` are the names of its columns.
+
+    `choosing` says whether rows can be chosen.
+    """
     there = [column for column in COLUMNS if column.name in table.columns]
     return dag.AgGrid(
-        id="grid",
+        id=name,
         rowModelType="infinite",
         columnDefs=[column_definition(column, view, column.name in shown) for column in there],
         defaultColDef={
@@ -56,7 +67,7 @@ def feature_grid(table: pl.DataFrame, view: grid.View, shown: Sequence[str]) -> 
         },
         filterModel=grid.filter_model(view),
         getRowId="params.data.feature.toString()",
-        dashGridOptions=OPTIONS,
+        dashGridOptions=OPTIONS if choosing else WITHOUT_CHOICE,
         className="feature-grid",
         style={"height": None, "width": "100%"},
     )
@@ -81,6 +92,9 @@ OPTIONS: dict[str, Any] = {
     },
     "selectionColumnDef": {"pinned": "left", "width": 38, "resizable": False},
 }
+
+
+WITHOUT_CHOICE = {key: value for key, value in OPTIONS.items() if not key.startswith(("rowSel", "selection"))}
 
 
 def column_definition(column: Column, view: grid.View, is_shown: bool = True) -> dict[str, Any]:
