@@ -41,7 +41,7 @@ def create_app(
     `app.server.config["QUERIES"]`, for whoever wants to warm them up.
     """
     opened = artifacts or open_artifacts(settings.model_type, settings.data_dir, settings.config)
-    queries = Queries(opened, settings.command_options, place)
+    queries = Queries(opened, settings.command_options, place, settings.author)
     app = Dash(
         "dashboard",
         assets_folder=str(ASSETS),

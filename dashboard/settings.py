@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import ipaddress
 import os
 import re
@@ -43,10 +44,22 @@ class DashboardSettings:
     """What a proxy puts before every path, such as `/lightwell`; empty without one."""
 
     @property
+    def author(self) -> str:
+        """Under which name labels are written until a browser gives another: who signs in, or who serves."""
+        return self.auth.partition(":")[0] if self.auth else _login_name()
+
+    @property
     def command_options(self) -> str:
         """What a command on the same subject needs besides its name, to be pasted into a shell."""
         given = (("--config", self.config), ("--data-dir", self.data_dir))
         return "".join(f" {name} {shlex.quote(str(value))}" for name, value in given if value is not None)
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # A process whose user has no entry, as in some containers.
+        return "unknown"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from dashboard.address import Address
+from dashboard.components import label_editor
 from dashboard.components.browser import spoken
 from dashboard.components.feature_heading import heading
 from dashboard.components.panels import absent
@@ -36,16 +35,11 @@ def layout(queries: Queries, asked: Address) -> html.Div:
             dcc.Store(id="feature-number", data=feature),
             dcc.Store(id="arrived"),
             dcc.Store(id="range", data=asked.parameters.get("range", "")),
-            heading(queries, feature, extras(queries, feature)),
+            heading(queries, feature, [label_editor.label_editor(queries, feature, asked)]),
             section_links(),
             html.Div(columns, className="feature-columns"),
         ]
     )
-
-
-def extras(_queries: Queries, _feature: int) -> list[Any]:
-    """What stands between the feature's title and its statistics."""
-    return []
 
 
 def section_links() -> html.Nav:
@@ -58,6 +52,7 @@ def register(app: Dash, queries: Queries) -> None:
     """The callbacks of every section."""
     for section in SECTIONS:
         section.register(app, queries)
+    label_editor.register(app, queries)
     # The browser has looked for the section of a link before the page was there; without an output it would
     # not be called when the page is drawn.
     arrive = ClientsideFunction("lightwell", "arrive")
