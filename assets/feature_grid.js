@@ -33,6 +33,7 @@
   const stateOf = (className, on) => className + (on ? "" : " off");
 
   Object.assign(own, {
+    viewParameters: viewParameters,
     rememberView: function (request, search) {
       if (request && isOpen()) {
         const parameters = own.readable(viewParameters(request, search));

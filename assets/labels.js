@@ -55,6 +55,35 @@
       );
       return [...next, found];
     },
+    newSet: (_clicks, name, features) => ({ act: "new", name: name, features: features, at: Date.now() }),
+    rememberQueue: (queue) => own.remember("queue", queue, "frequency"),
+    /* The view of the list goes into the address; the newest first is the usual one. */
+    rememberLabels: function (request, search) {
+      if (!request || window.location.pathname !== own.base() + "/labels") {
+        return;
+      }
+      const parameters = own.viewParameters(request, search);
+      if (parameters.get("sort") === "edited:desc") {
+        parameters.delete("sort");
+      }
+      const queue = new URLSearchParams(window.location.search).get("queue");
+      if (queue) {
+        parameters.set("queue", queue);
+      }
+      window.history.replaceState(window.history.state, "", own.base() + "/labels" + own.readable(parameters));
+    },
+    refreshLabels: function () {
+      const ag = window.dash_ag_grid;
+      const api = ag && ag.getApi && ag.getApi("labels-grid");
+      if (api) {
+        api.purgeInfiniteCache();
+      }
+    },
+    askForSet: function (_view, _chosen, name, rows) {
+      const byRows = app.callback_context.triggered[0].prop_id.startsWith("set-from-chosen");
+      const features = byRows ? (rows || []).map((row) => row.feature) : null;
+      return { name: name, search: window.location.search, features: features, at: Date.now() };
+    },
   });
 
   /* Buttons of the editor: what they ask for goes to the editor of their feature. */
@@ -73,6 +102,43 @@
     }
     const feature = JSON.parse(store.id).feature;
     app.set_props({ feature: feature, type: "label-act" }, { data: asked });
+  });
+
+  /* Buttons of the list of sets. */
+  document.addEventListener("click", function (event) {
+    const button = event.target.closest && event.target.closest("button.set-act");
+    if (button) {
+      app.set_props("set-act", { data: { act: button.dataset.act, of: button.dataset.of, at: Date.now() } });
+    }
+  });
+
+  /* A file of labels goes to the server as it is; what waits there is known by a token. */
+  async function sendFile(file) {
+    const author = document.getElementById("label-author");
+    const headers = { "X-File-Name": encodeURIComponent(file.name), "X-Author": encodeURIComponent(author ? author.value : "") };
+    let answer;
+    try {
+      const sent = await fetch(own.base() + "/labels/import", { method: "POST", headers: headers, body: file });
+      answer = sent.ok ? await sent.json() : { problem: (await sent.text()).replace(/^lightwell: /, "") };
+    } catch {
+      answer = { problem: "The file could not be sent; the server does not answer." };
+    }
+    if (answer.token) {
+      app.set_props("import-file", { data: answer.token });
+    } else {
+      app.set_props("import-review", { children: answer.problem });
+    }
+  }
+
+  document.addEventListener("click", function (event) {
+    if (!(event.target.closest && event.target.closest("#import-choose"))) {
+      return;
+    }
+    const field = document.createElement("input");
+    field.type = "file";
+    field.accept = ".json,.csv,application/json,text/csv";
+    field.addEventListener("change", () => field.files.length && sendFile(field.files[0]));
+    field.click();
   });
 
   /* n goes to the next feature without a label; Ctrl-Enter leaves the notes, which saves them. */

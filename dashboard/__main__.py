@@ -11,7 +11,7 @@ import threading
 
 import waitress
 
-from dashboard.security import LONGEST_BODY, Guard
+from dashboard.security import LONGEST_UPLOAD, Guard
 from dashboard.server import Server
 from dashboard.settings import DashboardSettings, read_settings
 from precompute.command_line import INTERRUPTED, run_command
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     threading.Thread(target=application.warm_up, name="warm-up", daemon=True).start()
     guard = Guard(application, settings.allowed_hosts, settings.auth)
     server = waitress.create_server(
-        guard, sockets=[listener], threads=8, ident="lightwell", max_request_body_size=LONGEST_BODY
+        guard, sockets=[listener], threads=8, ident="lightwell", max_request_body_size=LONGEST_UPLOAD
     )
     address = address_of(settings.host, listener, application.prefix)
     print(f"{settings.model_type}: {address}  (Ctrl-C stops)", flush=True)

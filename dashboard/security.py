@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 LONGEST_BODY = 1_000_000
 """Bytes of a request's body; the app's own are a few kilobytes."""
+LONGEST_UPLOAD = 32_000_000
+"""Bytes of a file that is sent to one of UPLOADS."""
+UPLOADS = ("/labels/import",)
+"""Paths, below that of a model type, to which files are sent."""
 LONGEST_ADDRESS = 8_000
 """Characters of a request's path and query together."""
 READING = ("GET", "HEAD", "OPTIONS")
@@ -96,10 +100,11 @@ def _too_long(environ: WSGIEnvironment) -> Refusal | None:
     length = str(environ.get("CONTENT_LENGTH") or "0")
     if not length.isdecimal():
         return Refusal(HTTPStatus.BAD_REQUEST, "a body without a valid length")
-    if int(length) > LONGEST_BODY:
+    longest = LONGEST_UPLOAD if str(environ.get("PATH_INFO", "")).endswith(UPLOADS) else LONGEST_BODY
+    if int(length) > longest:
         return Refusal(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"a body of {int(length):,} bytes; expected at most {LONGEST_BODY:,}",
+            f"a body of {int(length):,} bytes; expected at most {longest:,}",
         )
     return None
 

@@ -224,7 +224,7 @@ def _quoted(content: Content, name: str) -> str:
 
 def button(words: str, act: str, uid: str = "", *, title: str = "") -> html.Button:
     """A button of the editor; assets/labels.js says which feature's it is."""
-    told = {"data-act": act, "data-uid": uid}
+    told: dict[str, Any] = {"data-act": act, "data-uid": uid}
     return html.Button(words, className="label-act", title=title, type="button", **told)
 
 
@@ -242,7 +242,9 @@ def clash(conflict: LabelConflictError) -> html.Div:
         )
         for name in conflict.clashing
     ]
-    wanted = {f"data-{name}": str(v) for name in FIELDS if (v := getattr(mine, name)) is not None}
+    wanted: dict[str, Any] = {
+        f"data-{name}": str(v) for name in FIELDS if (v := getattr(mine, name)) is not None
+    }
     choices = [
         button("Keep theirs", "theirs", theirs.uid, title="Yours stays in the history"),
         button("Use yours", "mine", theirs.uid, title="Theirs stays in the history"),

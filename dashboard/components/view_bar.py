@@ -16,6 +16,7 @@ from dashboard.address import with_parameters
 from dashboard.columns import BY_NAME, COLUMNS
 from dashboard.components.browser import spoken
 from dashboard.export import FORMATS
+from dashboard.labelling.text import shown as written
 from dashboard.queries import Queries
 from dashboard.saved_views import SavedView
 
@@ -53,8 +54,11 @@ def filter_chips(queries: Queries, view: grid.View, shown: Sequence[str]) -> lis
         )
         for asked in view.filters
     ]
+    if view.members:
+        without = address_of(replace(view, members=""), shown)
+        chips.append(_chip(queries, f"In the set “{written(view.members)}”", without))
     if len(chips) > 1:
-        nothing = address_of(replace(view, filters=()), shown)
+        nothing = address_of(replace(view, filters=(), members=""), shown)
         chips.append(dcc.Link("Clear all", href=queries.href(nothing), className="filter-clear"))
     return chips
 
@@ -100,7 +104,7 @@ def column_menu(table: pl.DataFrame, shown: Sequence[str]) -> dmc.Popover:
     )
     usual = html.Button("Usual columns", id="usual-columns", className="small-button", n_clicks=0)
     store = dcc.Store(id="standard-columns", data=list(columns.STANDARD))
-    return _popover("Columns", [group, usual, store], "columns-button", width=340)
+    return popover("Columns", [group, usual, store], "columns-button", width=340)
 
 
 def views_menu(queries: Queries, saved: Sequence[SavedView], problem: str = "") -> dmc.Popover:
@@ -118,7 +122,7 @@ def views_menu(queries: Queries, saved: Sequence[SavedView], problem: str = "") 
         html.P("Filters, sort, search and columns, under a name that every browser sees.", className="dim"),
         dcc.Store(id="view-to-save"),
     ]
-    return _popover("Views", parts, "views-button", width=320)
+    return popover("Views", parts, "views-button", width=320)
 
 
 def saved_list(queries: Queries, saved: Sequence[SavedView], problem: str = "") -> Any:
@@ -172,7 +176,7 @@ def compare_link(queries: Queries) -> dcc.Link:
     )
 
 
-def _popover(label: str, content: Sequence[Any], name: str, width: int) -> dmc.Popover:
+def popover(label: str, content: Sequence[Any], name: str, width: int) -> dmc.Popover:
     """A button that opens something; Escape closes it and gives the focus back."""
     return dmc.Popover(
         [

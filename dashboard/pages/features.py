@@ -7,13 +7,13 @@ from typing import Any
 
 import dash_mantine_components as dmc
 import polars as pl
-from dash import ALL, Dash, Input, Output, State, ctx, html, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from flask import Response, request
 
 from dashboard import columns, formats, grid
 from dashboard.address import Address, parse
 from dashboard.columns import COLUMNS, COLUMNS_PARAMETER
-from dashboard.components import view_bar
+from dashboard.components import set_menu, view_bar
 from dashboard.components.browser import in_browser, spoken
 from dashboard.components.feature_grid import feature_grid
 from dashboard.components.panels import absent
@@ -37,6 +37,7 @@ def layout(queries: Queries, asked: Address) -> html.Div:
             bar(queries, table, view, shown),
             html.Div(view_bar.filter_chips(queries, view, shown), id="filters", className="filters"),
             missing_columns(queries, table),
+            dcc.Store(id="grid-set", data=view.members),
             feature_grid(table, view, shown),
         ],
         className="features-page",
@@ -49,7 +50,7 @@ def bar(queries: Queries, table: pl.DataFrame, view: grid.View, shown: tuple[str
         id="search",
         value=view.search,
         debounce=250,
-        placeholder="Search tokens, clusters or a number",
+        placeholder="Search labels, tokens, clusters, a number",
         size="sm",
         className="grid-search",
         **spoken("Search features"),
@@ -62,6 +63,7 @@ def bar(queries: Queries, table: pl.DataFrame, view: grid.View, shown: tuple[str
             search,
             view_bar.column_menu(table, shown),
             _views(queries),
+            set_menu.set_menu(queries),
             view_bar.export_menu(queries),
             view_bar.compare_link(queries),
         ],
@@ -94,10 +96,12 @@ def missing_columns(queries: Queries, table: pl.DataFrame) -> Any:
     return html.Div(text, className="empty slim", role="status")
 
 
-def answer(queries: Queries, request: object, search: object) -> tuple[dict[str, Any], str]:
+def answer(
+    queries: Queries, request: object, search: object, members: object = None
+) -> tuple[dict[str, Any], str]:
     """A block of rows for the grid, and how many features pass."""
     try:
-        view, rows = grid.view_of_request(request, search), grid.rows_asked(request)
+        view, rows = grid.view_of_request(request, search, members), grid.rows_asked(request)
         page = queries.feature_rows(view, rows)
     except LightwellError as error:
         return {"rowData": [], "rowCount": 0}, str(error)
@@ -108,13 +112,13 @@ def answer(queries: Queries, request: object, search: object) -> tuple[dict[str,
     return {"rowData": page.rows, "rowCount": page.n_rows}, shown
 
 
-def chips(queries: Queries, request: object, search: object, chosen: object) -> Any:
+def chips(queries: Queries, request: object, search: object, chosen: object, members: object = None) -> Any:
     """The filters in words, where a request begins a new view; nothing new while one scrolls."""
     if not isinstance(request, Mapping) or request.get("startRow"):
         return no_update
     names = ",".join(str(name) for name in chosen) if isinstance(chosen, list) else None
     try:
-        view = grid.view_of_request(request, search)
+        view = grid.view_of_request(request, search, members)
         return view_bar.filter_chips(queries, view, columns.chosen(names))
     except LightwellError:
         return no_update
@@ -142,12 +146,14 @@ def register(app: Dash, queries: Queries) -> None:
         Input("grid", "getRowsRequest"),
         State("search", "value"),
         State("columns", "value"),
+        State("grid-set", "data"),
         prevent_initial_call=True,
     )
-    def rows(request: object, search: object, chosen: object) -> Any:
+    def rows(request: object, search: object, chosen: object, members: object) -> Any:
         if request is None:
             return no_update, no_update, no_update
-        return (*answer(queries, request, search), chips(queries, request, search, chosen))
+        shown = chips(queries, request, search, chosen, members)
+        return (*answer(queries, request, search, members), shown)
 
     @app.callback(
         Output("saved-views", "children"),
@@ -158,6 +164,7 @@ def register(app: Dash, queries: Queries) -> None:
     def views(*_causes: object) -> Any:
         return change_views(queries, ctx.triggered_id, ctx.triggered[0]["value"])
 
+    set_menu.register(app, queries)
     for ending in FORMATS:
         app.server.add_url_rule(
             f"/features.{ending}", f"features.{ending}", lambda ending=ending: download(queries, ending)

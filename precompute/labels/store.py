@@ -122,6 +122,18 @@ class LabelStore:
                 raise LabelError(f"no change of {author!a} to undo", "one", "look at the history")
             return self._take_back(connection, changes, author)
 
+    def undo_batch(self, batch: int, author: str) -> tuple[Change, ...]:
+        """Take back all that one action wrote, known by the number of its first change.
+
+        Raises LabelError where there is none, and LabelConflictError as `undo` does: then nothing is changed.
+        """
+        checked_name(author, "an author's name")
+        with self.database.writing() as connection:
+            changes = _select(connection, "batch = ?", self.sae, batch)
+            if not changes:
+                raise LabelError(f"no action {batch!a}"[:60], "one of the history", "reload the page")
+            return self._take_back(connection, changes, author)
+
     def merge(self, offers: Iterable[Offer], decisions: Mapping[int, Decision], actor: str) -> Merged:
         """Take in what a file offers, all of it or nothing.
 
