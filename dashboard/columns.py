@@ -54,7 +54,7 @@ COLUMNS = (
     Column("confidence", "Confidence, %", "count", "How sure the label's author is, 0 to 100 %.", ""),
     Column("notes", "Notes", "text", "What people noted of it.", "", 240),
     Column("author", "Author", "text", "Who last changed its label or notes.", "", 120),
-    Column("edited", "Edited", "text", "When its label or notes were last changed, UTC.", "", 140),
+    Column("edited", "Edited", "text", "When its label or notes were last changed, UTC.", "", 150),
     Column(
         "promotes",
         "Promotes",

@@ -11,10 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("settings", "config", "artifacts", "command_line", "progress", "executors", "labels"),
+    ("settings", "config", "artifacts", "command_line", "progress", "executors"),
     ("stores", "corpus", "models"),
     ("pipeline", "geometry"),
-    ("features", "reading", "demo"),
+    ("features", "reading", "labels", "demo"),
     ("unified",),
 )
 """Rooms of precompute from the ground up; a module imports from its own floor or a lower one."""

@@ -113,7 +113,7 @@ def column_definition(column: Column, view: grid.View, is_shown: bool = True) ->
         "hide": not is_shown,
     }
     if column.is_text:
-        definition |= {"flex": column.width // 50, "minWidth": 130}
+        definition |= {"flex": column.width // 50, "minWidth": min(column.width, 150)}
     if column.kind in FORMATTERS:
         call = f"{FORMATTERS[column.kind]}(params.value)"
         definition |= {"valueFormatter": {"function": call}, "type": "rightAligned"}

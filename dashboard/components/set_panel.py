@@ -65,7 +65,7 @@ def set_table(queries: Queries) -> Any:
     return [html.Div(table, className="table-wide", tabIndex=0), *gone]
 
 
-HEADINGS = (("Set", ""), ("Features", "num"), ("Last changed by", "by"), ("", ""))
+HEADINGS = (("Set", ""), ("Features", "num"), ("Changed by", "by"), ("", ""))
 
 
 def _row(queries: Queries, entry: FeatureSet) -> html.Tr:
@@ -81,7 +81,11 @@ def _row(queries: Queries, entry: FeatureSet) -> html.Tr:
     link = dcc.Link(
         f"{len(entry.features):,}", href=queries.href(set_path(entry.name)), title="Show them in the table"
     )
-    by = html.Span([shown(entry.author, 24), " · ", when(entry.time)], className="dim")
+    by = html.Span(
+        [shown(entry.author, 24), " · ", when(entry.time)[:10]],
+        className="dim",
+        title=f"{when(entry.time)} UTC",
+    )
     remove = _button("Remove", "remove", entry.name, f"Remove the set {shown(entry.name)}; it can be undone")
     return html.Tr(
         [html.Td(name), html.Td(link, className="num"), html.Td(by, className="by"), html.Td(remove)]

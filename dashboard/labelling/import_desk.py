@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from dashboard.address import AddressError, shortened
 from dashboard.queries import Queries
 from precompute.errors import LabelError
-from precompute.labels.content import time_now
-from precompute.labels.exchange import read_json
 from precompute.labels.merge import Case, Decision, Merged, Offer, Side
-from precompute.labels.spreadsheet import read_csv
+from precompute.labels.offers import read_offers
 
 MOST_WAITING = 4
 """Files kept in memory at the same time."""
@@ -30,14 +28,6 @@ class Waiting:
     """Our change that each conflict was shown with."""
 
 
-def read_file(raw: bytes, queries: Queries, author: str) -> tuple[Offer, ...]:
-    """What a file offers, JSON or CSV; raises LabelError with line and reason."""
-    sae, d_sae = queries.labels.sae, queries.d_sae()
-    if raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
-        return read_json(raw, sae, d_sae)
-    return read_csv(raw, sae, author, time_now(), d_sae)
-
-
 class ImportDesk:
     """The files that wait, by a token that only the page that sent one knows."""
 
@@ -48,7 +38,8 @@ class ImportDesk:
 
     def put(self, name: str, raw: bytes, author: str) -> str:
         """Read a file and keep it; gives its token. Raises LabelError for what cannot be taken."""
-        waiting = Waiting(name, read_file(raw, self._queries, author))
+        labels = self._queries.labels
+        waiting = Waiting(name, read_offers(raw, labels.sae, author, self._queries.d_sae()))
         token = secrets.token_hex(16)
         with self._lock:
             self._files[token] = waiting

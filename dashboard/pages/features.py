@@ -50,7 +50,7 @@ def bar(queries: Queries, table: pl.DataFrame, view: grid.View, shown: tuple[str
         id="search",
         value=view.search,
         debounce=250,
-        placeholder="Search labels, tokens, clusters, a number",
+        placeholder="Search labels, tokens or a number",
         size="sm",
         className="grid-search",
         **spoken("Search features"),

@@ -121,7 +121,7 @@ def listing(queries: Queries, view: grid.View) -> list[Any]:
         id="labels-search",
         value=view.search,
         debounce=250,
-        placeholder="Search labels, notes, categories, tokens",
+        placeholder="Search labels, notes or tokens",
         size="sm",
         className="grid-search",
         **spoken("Search labels"),
@@ -129,8 +129,7 @@ def listing(queries: Queries, view: grid.View) -> list[Any]:
     count = html.Span(id="labels-count", className="dim", role="status")
     shown_view = view if view.sorts else replace(view, sorts=listed.NEWEST_FIRST)
     shown_grid = feature_grid(queries.feature_table(), shown_view, COLUMNS, "labels-grid", choosing=False)
-    nothing = empty("Nothing is labelled yet. Press “Start labelling”, or import a file")
-    hint = html.Div(None if queries.labels.said() else nothing, id="labels-hint")
+    hint = html.Div(_hint(queries), id="labels-hint")
     return [
         html.Div(
             [
@@ -146,6 +145,12 @@ def listing(queries: Queries, view: grid.View) -> list[Any]:
         dcc.Interval(id="labels-clock", interval=5000),
         shown_grid,
     ]
+
+
+def _hint(queries: Queries) -> Any:
+    """What to do where nothing is said yet."""
+    nothing = "Nothing is labelled yet. Press “Start labelling”, or import a file"
+    return None if queries.labels.said() else empty(nothing)
 
 
 def answer(queries: Queries, request: object, search: object) -> tuple[dict[str, Any], str]:
@@ -179,13 +184,16 @@ def register(app: Dash, queries: Queries) -> None:
     @app.callback(
         Output("labels-version", "data"),
         Output("label-progress", "children"),
+        Output("labels-hint", "children"),
         Input("labels-clock", "n_intervals"),
         State("labels-version", "data"),
         prevent_initial_call=True,
     )
     def look(_ticks: object, known: object) -> Any:
         version = queries.labels.version()
-        return (no_update, no_update) if version == known else (version, facts(queries))
+        if version == known:
+            return no_update, no_update, no_update
+        return version, facts(queries), _hint(queries)
 
     for part in (review_panel, set_panel, import_panel):
         part.register(app, queries)
