@@ -88,6 +88,9 @@ class PlainArtifacts(Artifacts):
     def status(self) -> tuple[StepStatus, ...]:
         return tuple(self._status(step) for step in OUTPUTS)
 
+    def sae_digest(self) -> str:
+        return "5ae" * 10 + "5a"
+
     def _status(self, step: str) -> StepStatus:
         there = all((self.directory / output).exists() for output in OUTPUTS[step])
         state, reason = ("fresh", "") if there else ("missing", "not computed yet")

@@ -128,7 +128,7 @@ def test_bodies_that_no_page_sends(app: Dash, body: str) -> None:
 
 def rows_of(app: Dash, request: object) -> Any:
     output = "..grid.getRowsResponse...grid-count.children...filters.children.."
-    state = {"search.value": "", "columns.value": None}
+    state = {"search.value": "", "columns.value": None, "grid-set.data": ""}
     return call(app, output, {"grid.getRowsRequest": request}, state).json["response"]
 
 

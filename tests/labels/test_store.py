@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from precompute.errors import LabelError
-from precompute.labels.content import FIELDS, Content
+from precompute.labels.content import FIELDS, Content, change_of
 from precompute.labels.database import Database
+from precompute.labels.merge import Offer
 from precompute.labels.store import LabelConflictError, LabelStore
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -185,6 +186,21 @@ def test_undo_of_ones_last_change_of_one_feature(tmp_path: Path) -> None:
     own.write(2, Content("two"), "ann", None)
     own.undo_last("ann", 1)
     assert {f: c.content.label for f, c in own.current().items()} == {1: "", 2: "two"}
+
+
+def test_one_action_is_undone_whole_or_not_at_all(tmp_path: Path) -> None:
+    own = store(tmp_path)
+    offers = [Offer(f, (change_of("sae", f, Content(f"{f}"), "cy", 5),)) for f in (1, 2)]
+    batch = own.merge(offers, {}, "ann").changes[0].batch
+    own.write(2, Content("2!"), "bo", own.entry(2).uid)
+    with pytest.raises(LabelConflictError):
+        own.undo_batch(batch, "ann")
+    assert own.entry(1).content == Content("1")
+    own.undo_last("bo")
+    own.undo_batch(batch, "ann")
+    assert {c.content for c in own.current().values()} == {Content()}
+    with pytest.raises(LabelError, match="no action"):
+        own.undo_batch(-1, "ann")
 
 
 @pytest.mark.parametrize(
