@@ -51,9 +51,9 @@ COLUMNS = (
     ),
     Column("label", "Label", "text", "What people call it; written on its page.", "", 200, is_standard=True),
     Column("category", "Category", "text", "The group of its label.", "", 130, is_standard=True),
-    Column("confidence", "Confidence, %", "count", "How sure the label's author is, 0 to 100 %.", ""),
+    Column("confidence", "Confidence, %", "count", "How sure the label's author is, 0 to 100 %.", "", 100),
     Column("notes", "Notes", "text", "What people noted of it.", "", 240),
-    Column("author", "Author", "text", "Who last changed its label or notes.", "", 120),
+    Column("author", "Author", "text", "Who last changed its label or notes.", "", 100),
     Column("edited", "Edited", "text", "When its label or notes were last changed, UTC.", "", 150),
     Column(
         "promotes",

@@ -81,11 +81,7 @@ def _row(queries: Queries, entry: FeatureSet) -> html.Tr:
     link = dcc.Link(
         f"{len(entry.features):,}", href=queries.href(set_path(entry.name)), title="Show them in the table"
     )
-    by = html.Span(
-        [shown(entry.author, 24), " · ", when(entry.time)[:10]],
-        className="dim",
-        title=f"{when(entry.time)} UTC",
-    )
+    by = html.Span(shown(entry.author, 24), className="dim", title=f"{when(entry.time)} UTC")
     remove = _button("Remove", "remove", entry.name, f"Remove the set {shown(entry.name)}; it can be undone")
     return html.Tr(
         [html.Td(name), html.Td(link, className="num"), html.Td(by, className="by"), html.Td(remove)]

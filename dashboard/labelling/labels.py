@@ -6,9 +6,12 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from dashboard.labelling.text import in_a_chip, shown, when
 from dashboard.tables import Tables, optional
@@ -40,6 +43,22 @@ class LabelState:
     """The newest change."""
     entries: Mapping[int, Change] = field(default_factory=dict)
     """What is said of each feature, cleared ones included."""
+
+    @cached_property
+    def said(self) -> tuple[Change, ...]:
+        """Everything labelled or noted, by feature; cleared entries left out."""
+        return tuple(entry for _, entry in sorted(self.entries.items()) if not entry.content.is_empty)
+
+    @cached_property
+    def labelled(self) -> NDArray[np.int64]:
+        """int64 [n_labelled], ascending: the features that have a label."""
+        return np.array([entry.feature for entry in self.said if entry.content.label], dtype=np.int64)
+
+    @cached_property
+    def categories(self) -> Mapping[str, int]:
+        """The categories in use and how many labels each has, most used first."""
+        counted = Counter(entry.content.category for entry in self.said if entry.content.category)
+        return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
 
 class Labels:
@@ -99,14 +118,13 @@ class Labels:
         entry = optional(lambda: self.entry(feature))
         return entry.content.label if entry else ""
 
-    def said(self) -> list[Change]:
+    def said(self) -> tuple[Change, ...]:
         """Everything labelled or noted, by feature; cleared entries left out."""
-        return [entry for _, entry in sorted(self.state().entries.items()) if not entry.content.is_empty]
+        return self.state().said
 
-    def categories(self) -> dict[str, int]:
+    def categories(self) -> Mapping[str, int]:
         """The categories in use and how many labels each has, most used first."""
-        counted = Counter(entry.content.category for entry in self.said() if entry.content.category)
-        return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+        return self.state().categories
 
     def frame(self) -> pl.DataFrame:
         """Everything labelled or noted as a table of FRAME, spelled as it is shown."""
@@ -159,15 +177,14 @@ def _brought_up(store: LabelStore, known: LabelState) -> LabelState:
     return LabelState(changes[-1].number, changes[-1].uid, entries)
 
 
-def _frame(said: list[Change]) -> pl.DataFrame:
-    contents = [change.content for change in said]
-    columns = {
-        "feature": [change.feature for change in said],
-        "label": [shown(content.label) or None for content in contents],
-        "category": [shown(content.category) or None for content in contents],
-        "confidence": [content.confidence for content in contents],
-        "notes": [shown(content.notes) or None for content in contents],
-        "author": [shown(change.author) for change in said],
-        "edited": [when(change.time) for change in said],
-    }
-    return pl.DataFrame(columns, schema=FRAME)
+def _frame(said: tuple[Change, ...]) -> pl.DataFrame:
+    return pl.DataFrame([_spelled(change) for change in said], schema=FRAME, orient="row")
+
+
+@lru_cache(maxsize=50_000)
+def _spelled(change: Change) -> tuple[int | str | None, ...]:
+    """A row of the table; after one edit all others are known already."""
+    content = change.content
+    texts = (shown(content.label) or None, shown(content.category) or None)
+    notes = shown(content.notes) or None
+    return change.feature, *texts, content.confidence, notes, shown(change.author), when(change.time)

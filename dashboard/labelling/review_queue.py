@@ -77,9 +77,10 @@ def ordered(queries: Queries, queue: str) -> NDArray[np.int64]:
 def unlabelled(queries: Queries, queue: str) -> NDArray[np.int64]:
     """The features of a queue that have no label yet, in its order."""
     order = ordered(queries, queue)
-    entries = queries.labels.state().entries
-    labelled = [feature for feature, entry in entries.items() if entry.content.label]
-    return order[~np.isin(order, labelled)]
+    is_labelled = np.zeros(queries.d_sae(), dtype=np.bool_)
+    labelled = queries.labels.state().labelled
+    is_labelled[labelled[labelled < len(is_labelled)]] = True
+    return order[~is_labelled[order]]
 
 
 def place(queries: Queries, queue: str, feature: int) -> Place:

@@ -216,7 +216,7 @@ def check_sets(visit: Visit, artifacts: Artifacts) -> None:
 
 
 def check_exchange(visit: Visit, artifacts: Artifacts) -> None:
-    """Files go out as they are kept; a merge shows conflicts, waits for each choice, and is taken back whole."""
+    """Files go out as they are; a merge shows conflicts, waits for every choice, and is taken back whole."""
     first, second, third = firing_features(artifacts, 3)
     store = artifacts.labels()
     for feature in (first, second):
