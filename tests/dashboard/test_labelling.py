@@ -275,7 +275,7 @@ def test_forged_edits_get_a_sentence_and_write_nothing(
     answer = edit(app, feature, values, base, author)
     assert answer.status_code == 200
     assert "expected" in answer.json["sideUpdate"]["notice"]["children"]["props"]["children"]
-    assert app.server.config["QUERIES"].labels.said() == []
+    assert app.server.config["QUERIES"].labels.said() == ()
 
 
 def test_an_edit_through_the_app(app: Dash) -> None:
@@ -367,7 +367,7 @@ def test_files_are_sent_as_they_are(app: Dash) -> None:
         (b"PK\x03", "`feature`"),
     ):
         assert reason in send("/labels/import", data=raw).json["problem"]
-    assert app.server.config["QUERIES"].labels.said() == []
+    assert app.server.config["QUERIES"].labels.said() == ()
 
 
 @pytest.mark.parametrize(
