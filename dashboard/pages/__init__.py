@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dashboard.address import Address, AddressError, shortened
-from dashboard.pages import compare, feature, features, overview
+from dashboard.pages import compare, feature, features, overview, prompt
 from dashboard.pages.page import Page, Shown
 
-PAGES: tuple[Page, ...] = (overview.PAGE, features.PAGE, feature.PAGE, compare.PAGE)
+PAGES: tuple[Page, ...] = (overview.PAGE, features.PAGE, feature.PAGE, compare.PAGE, prompt.PAGE)
 """Every page of the app."""
 
 __all__ = ["PAGES", "Page", "Shown", "page_at"]
