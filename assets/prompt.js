@@ -400,7 +400,7 @@
     contrastCompare: contrastCompare,
     remember_measure: (value) => lightwell().remember("measure", value, "texts"),
     /* For other pages on which a text is written. */
-    writeTexts: write,
+    keepTexts: keep,
     keptTexts: kept,
     isTooLong: isTooLong,
   });
