@@ -112,6 +112,8 @@ class Inference:
         self._is_closed = True
         if (process := self._process) is not None:
             process.kill()
+        with self._turn:  # Whoever waits for an answer hears of the end, and gives the turn back.
+            self._end(State("not started"))
 
     def _ask_process(self, fingerprint: str, message: str) -> _Line:
         process = self._process
@@ -127,9 +129,11 @@ class Inference:
             ) from None
 
     def _start(self, fingerprint: str) -> _Process:
+        if self._is_closed:
+            raise InferenceError("the server stops, and its model with it")
         self._end(State("loading", seconds=self._expected_seconds()))
         process = self._process = _Process(self._command)
-        if self._is_closed:  # The server stops meanwhile: nobody would end this one.
+        if self._is_closed:  # Since a moment ago: nobody else would end this one.
             process.kill()
         self._loaded = fingerprint
         try:
