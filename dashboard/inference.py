@@ -67,7 +67,7 @@ class Inference:
         self._state = State("not started")
         self._answers: OrderedDict[str, _Line] = OrderedDict()
         self._answers_lock = threading.Lock()
-        self._is_closed = False
+        self._closed = threading.Event()
 
     @property
     def state(self) -> State:
@@ -109,7 +109,7 @@ class Inference:
 
     def close(self) -> None:
         """End the process for good, also in the midst of an answer."""
-        self._is_closed = True
+        self._closed.set()
         if (process := self._process) is not None:
             process.kill()
         with self._turn:  # Whoever waits for an answer hears of the end, and gives the turn back.
@@ -129,11 +129,11 @@ class Inference:
             ) from None
 
     def _start(self, fingerprint: str) -> _Process:
-        if self._is_closed:
+        if self._closed.is_set():
             raise InferenceError("the server stops, and its model with it")
         self._end(State("loading", seconds=self._expected_seconds()))
         process = self._process = _Process(self._command)
-        if self._is_closed:  # Since a moment ago: nobody else would end this one.
+        if self._closed.is_set():  # Since a moment ago: nobody else would end this one.
             process.kill()
         self._loaded = fingerprint
         try:

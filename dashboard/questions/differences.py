@@ -51,8 +51,8 @@ class Group:
         d_sae = shares.shape[1]
 
         def columns(matrix: csr_matrix, power: int) -> Array:
-            found: Array = np.bincount(matrix.indices, weights=matrix.data**power, minlength=d_sae)
-            return found
+            summed = np.bincount(matrix.indices, weights=matrix.data**power, minlength=d_sae)
+            return np.asarray(summed, dtype=np.float64)
 
         moments = (columns(matrix, power) for matrix in (shares, means) for power in (1, 2))
         return Group(shares.shape[0], columns(shares, 0), *moments)
