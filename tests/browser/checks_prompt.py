@@ -112,7 +112,9 @@ def check_writing(visit: Visit) -> None:
     assert visit.page.locator("#prompt-tokens b").count() == 0
     visit.page.fill("#prompt-text", "the value")
     visit.page.click("#prompt-read")
-    visit.page.wait_for_function("document.querySelector('#prompt-tokens')?.innerText.includes('the value')", timeout=SLOW)
+    visit.page.wait_for_function(
+        "document.querySelector('#prompt-tokens')?.innerText.includes('the value')", timeout=SLOW
+    )
     visit.page.go_back()
     visit.page.wait_for_function("document.querySelector('#prompt-tokens')?.innerText.includes('bold')")
     visit.page.go_back()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,6 +15,8 @@ from precompute.models.opened import OpenedModel, Window
 from precompute.models.text_features import encode_text, encode_windows
 from precompute.reading import Artifacts
 from tests.tiny import TinyFiles
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +94,14 @@ def test_half_precision_rounds_as_the_store_does(model: OpenedModel, computed: T
 def test_token_ids_of_another_model_are_refused(model: OpenedModel) -> None:
     with pytest.raises(UsageError, match="token id"):
         encode_windows(model, [Window((0, 10**6), 1)])
+
+
+def test_the_readme_asks_the_model_as_it_says(computed: TinyFiles) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.S)
+    (block,) = (block for block in blocks if "open_model" in block)
+    names: dict[str, object] = {}
+    block = block.replace('"ultra"', f'"mine", {str(computed.config)!r}').replace("(123,)", "(12,)")
+    exec(compile(block, "README.md", "exec"), names)
+    effect = names["effect"]
+    assert effect.before.sum() == pytest.approx(1)  # type: ignore[attr-defined]
+    assert effect.position == 4  # type: ignore[attr-defined]
