@@ -52,18 +52,18 @@ def layout(queries: Queries, feature: int, asked: Address) -> Filling:
         return Filling(empty(f"The model is not there: {missing}"))
     given = {name: asked.parameters[name] for name in NAMES if name in asked.parameters}
     _check(queries, feature, given)
-    address = {"on": _usual_example(queries, feature), **given} if "effect" in given else None
+    options = _examples(queries, feature)
+    usual = options[0]["value"] if options else None
+    address = {"on": usual, **given} if "effect" in given else None
     waits = "Choose an example or write a text, say what to do to the feature, and press Run"
     sentence = empty(waits) if address is None else _waiting(queries)
     return Filling(
         [
             dcc.Store(id="effect-address", data=address),
             dcc.Store(id="effect-asked"),
-            _text_fields(queries, feature, given),
+            _text_fields(options, given),
             _change_fields(queries, feature, given),
-            html.Div(
-                sentence, id="effect-results", **data_of("usual", _usual_example(queries, feature) or "")
-            ),
+            html.Div(sentence, id="effect-results", **data_of("usual", usual or "")),
         ]
     )
 
@@ -84,11 +84,10 @@ def _waiting(queries: Queries) -> html.Div:
     return html.Div(state_sentence(queries.inference.state), className="empty", role="status")
 
 
-def _text_fields(queries: Queries, feature: int, given: Mapping[str, str]) -> html.Div:
-    options = _examples(queries, feature)
+def _text_fields(options: list[dict[str, str]], given: Mapping[str, str]) -> html.Div:
     chosen = given.get("on") or (options[0]["value"] if options else None)
     if chosen and all(option["value"] != chosen for option in options):
-        options.append({"value": chosen, "label": f"example {chosen}"})
+        options = [*options, {"value": chosen, "label": f"example {chosen}"}]
     examples = dmc.Select(
         id="effect-on",
         data=options,
@@ -102,11 +101,6 @@ def _text_fields(queries: Queries, feature: int, given: Mapping[str, str]) -> ht
         "effect-text", "Text on which the feature is changed", given.get("text", ""), placeholder, 1
     )
     return html.Div([examples, written], className="effect-texts")
-
-
-def _usual_example(queries: Queries, feature: int) -> str | None:
-    options = _examples(queries, feature)
-    return options[0]["value"] if options else None
 
 
 def _examples(queries: Queries, feature: int) -> list[dict[str, str]]:
