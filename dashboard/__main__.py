@@ -40,7 +40,10 @@ def main(argv: list[str]) -> int:
     )
     address = address_of(settings.host, listener, application.prefix)
     print(f"{settings.model_type}: {address}  (Ctrl-C stops)", flush=True)
-    server.run()
+    try:
+        server.run()
+    finally:
+        application.close()
     return 0
 
 

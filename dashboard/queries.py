@@ -14,6 +14,7 @@ from dashboard import columns, grid
 from dashboard.address import feature_number
 from dashboard.bands import band, band_order
 from dashboard.feature_table import brief, build, visible_labels
+from dashboard.inference import Inference
 from dashboard.labelling.labels import Labels
 from dashboard.place import Place
 from dashboard.records import (
@@ -62,6 +63,7 @@ class Queries:
         """What a command for this model type needs besides its name, such as ` --config my.toml`."""
         self.tables = Tables(artifacts)
         self.labels = Labels(self.tables, author)
+        self.inference = Inference(artifacts.model_type, artifacts.subject.data_dir)
 
     def href(self, path: str) -> str:
         """The address of a page of this model type, from its path such as `/feature/7`."""

@@ -58,6 +58,11 @@ class Server:
         """Read what the first visitor would wait for."""
         self.queries(self._settings.model_type).warm_up()
 
+    def close(self) -> None:
+        """End the processes that hold models."""
+        for app in list(self._apps.values()):
+            app.server.config["QUERIES"].inference.close()
+
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Hand a request to the app whose name its path begins with."""
         path = str(environ.get("PATH_INFO") or "/")

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from precompute.models.opened import OpenedModel
     from precompute.reading import Artifacts
+    from precompute.settings import Device
 
 __version__ = "0.1.0"
 
@@ -25,3 +27,12 @@ def open_artifacts(
     from precompute import reading
 
     return reading.open_artifacts(model_type, data_dir, config, features)
+
+
+def open_model(model_type: str, config: Path | str | None = None, device: Device = "auto") -> OpenedModel:
+    """Load the model and SAE of a model type, such as "ultra", to be asked about any text."""
+    from precompute.config import load_config
+    from precompute.models.opened import OpenedModel
+
+    chosen = load_config(Path(config) if config else None).model_type(model_type)
+    return OpenedModel.load(chosen, device)

@@ -25,3 +25,13 @@ def in_browser(
     chosen = ClientsideFunction("lightwell", function)
     targets = [] if to is None else [to]
     app.clientside_callback(chosen, *targets, *sources, prevent_initial_call=True)  # type: ignore[no-untyped-call]
+
+
+def answered_in_browser(app: Dash, function: str, target: Output, *sources: Input | State) -> None:
+    """Let a function of the scripts in assets fill a property, also when the inputs come onto the page."""
+    app.clientside_callback(ClientsideFunction("lightwell", function), target, *sources)  # type: ignore[no-untyped-call]
+
+
+def data_of(name: str, value: object) -> dict[str, Any]:
+    """The keyword by which an element tells a script what it is about: `data-pin`, `data-next`."""
+    return {f"data-{name}": str(value)}

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dashboard.address import Address, AddressError, shortened
-from dashboard.pages import compare, feature, features, labels, overview
+from dashboard.pages import compare, feature, features, labels, overview, prompt
 from dashboard.pages.page import Page, Shown
 
-PAGES: tuple[Page, ...] = (overview.PAGE, features.PAGE, feature.PAGE, compare.PAGE, labels.PAGE)
+PAGES: tuple[Page, ...] = (
+    overview.PAGE,
+    features.PAGE,
+    feature.PAGE,
+    compare.PAGE,
+    prompt.PAGE,
+    labels.PAGE,
+)
 """Every page of the app."""
 
 __all__ = ["PAGES", "Page", "Shown", "page_at"]

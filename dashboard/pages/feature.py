@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dash import ClientsideFunction, Dash, Input, Output, dcc, html
+from dash import Dash, Input, Output, dcc, html
 
 from dashboard.address import Address
 from dashboard.components import label_editor
-from dashboard.components.browser import spoken
+from dashboard.components.browser import answered_in_browser, spoken
 from dashboard.components.feature_heading import heading
 from dashboard.components.panels import absent
 from dashboard.pages.page import Page
@@ -55,9 +55,7 @@ def register(app: Dash, queries: Queries) -> None:
     label_editor.register(app, queries)
     # The browser has looked for the section of a link before the page was there; without an output it would
     # not be called when the page is drawn.
-    arrive = ClientsideFunction("lightwell", "arrive")
-    done = Output("arrived", "data")
-    app.clientside_callback(arrive, done, Input("feature-number", "data"))  # type: ignore[no-untyped-call]
+    answered_in_browser(app, "arrive", Output("arrived", "data"), Input("feature-number", "data"))
 
 
 def titled(asked: Address) -> str:

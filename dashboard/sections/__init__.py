@@ -5,6 +5,7 @@ from __future__ import annotations
 from dashboard.sections import (
     activations,
     contexts,
+    effect,
     effects,
     examples,
     matches,
@@ -25,6 +26,7 @@ SECTIONS: tuple[Section, ...] = (
     matches.SECTION,
     scatter.SECTION,
     examples.SECTION,
+    effect.SECTION,
     contexts.SECTION,
     metadata.SECTION,
 )

@@ -8,9 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from precompute.errors import UsageError
 from precompute.pipeline.step import Step, StepContext
-from precompute.stores.layout import EXAMPLES_PER_SHARD, feature_dtype
+from precompute.stores.layout import EXAMPLES_PER_SHARD, feature_dtype, stored_acts
 from precompute.stores.row_shard import RowShard, feature_statistics
 from precompute.stores.row_store import RowStoreWriter
 
@@ -78,7 +77,7 @@ def row_shard(
 
     token_ids: int32 [n_tokens] of all its examples. Raises UsageError where acts_dtype cannot hold a value.
     """
-    acts = _stored(rows.acts, acts_dtype)
+    acts = stored_acts(rows.acts, acts_dtype)
     # A value too small for float16 is zero in it, and zeros are not stored.
     kept = (acts != 0) & (rows.features >= listed.start) & (rows.features < listed.stop)
     owners = np.repeat(np.arange(len(rows.counts)), rows.counts)[kept]
@@ -96,18 +95,6 @@ def row_shard(
         inverse_sigma=rows.unit_effect,
         **feature_statistics(features, acts, d_sae),
     )
-
-
-def _stored(acts: NDArray[np.float32], acts_dtype: str) -> NDArray[Any]:
-    with np.errstate(over="ignore"):
-        stored = acts.astype(acts_dtype)
-    if not np.isfinite(stored).all():
-        raise UsageError(
-            f"an activation of {acts.max():.4g}",
-            f"one that {acts_dtype} can hold",
-            'set acts_dtype = "float32"',
-        )
-    return stored
 
 
 STEP = Step(

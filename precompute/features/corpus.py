@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,11 @@ from precompute.config import CorpusConfig, ModelType
 from precompute.corpus.readers import read_corpus
 from precompute.corpus.snapshot import snapshot_file
 from precompute.corpus.subsets import held_out_mask, seeded_order
-from precompute.corpus.windows import Encode, cut_windows, n_rows
-from precompute.errors import CorpusError, ModelError
+from precompute.corpus.windows import cut_windows, n_rows
+from precompute.errors import CorpusError
 from precompute.models.language_model import load_tokenizer
 from precompute.models.preflight import check_model_type
-from precompute.models.sae.registry import read_header
+from precompute.models.tokenizing import bos_token_id, text_encoder
 from precompute.models.tokens import vocabulary
 from precompute.pipeline.step import Step, StepContext
 
@@ -41,8 +40,8 @@ def run(context: StepContext) -> None:
     held_out = held_out_mask(table, config.held_out)
     order = seeded_order(table["text_id"], settings.seed)
     context.progress.start(2, "parts")
-    encode = _encoder(tokenizer)
-    bos = _bos_token_id(tokenizer, model_type)
+    encode = text_encoder(tokenizer)
+    bos = bos_token_id(tokenizer, model_type)
     windows = cut_windows(table, order[~held_out[order]], encode, config.n_ctx, bos, config.max_examples)
     context.progress.advance()
     if windows.height == 0:
@@ -72,30 +71,6 @@ def _evaluation_order(
 def _enough(windows: pl.DataFrame, max_rows: int) -> int:
     """Windows that give about `max_rows` rows, if they are as long as the corpus' own."""
     return max(1, round(max_rows * windows.height / max(1, n_rows(windows))))
-
-
-def _encoder(tokenizer: PreTrainedTokenizerBase) -> Encode:
-    """Encode texts as they are: what looks like a special token in a text is text."""
-
-    def encode(texts: Sequence[str]) -> list[list[int]]:
-        ids: list[list[int]] = tokenizer(
-            list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False
-        )["input_ids"]
-        return ids
-
-    return encode
-
-
-def _bos_token_id(tokenizer: PreTrainedTokenizerBase, model_type: ModelType) -> int | None:
-    chosen = model_type.corpus.prepend_bos
-    wanted = read_header(Path(model_type.sae)).prepend_bos if chosen is None else chosen
-    if not wanted:
-        return None
-    if tokenizer.bos_token_id is None:
-        raise ModelError(
-            "a tokenizer without a BOS token", "one, since examples begin with BOS", "set prepend_bos = false"
-        )
-    return int(tokenizer.bos_token_id)
 
 
 def _with_counts(table: pl.DataFrame, windows: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:

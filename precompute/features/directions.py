@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,13 +9,11 @@ from precompute.errors import NotApplicableError
 from precompute.pipeline.step import Step, StepContext
 from precompute.stores.row_store import RowStore
 
-if TYPE_CHECKING:
-    from precompute.models.encoding import SAEReader
-
 
 def run(context: StepContext) -> None:
     """Write directions.npy, unembed.npy and directions.json."""
     from precompute.models.encoding import SAEReader
+    from precompute.models.unembedding import effective_unembedding
 
     context.progress.start(2, "parts")
     reader = SAEReader.load(context.model_type, context.operations.device)
@@ -45,42 +40,6 @@ def inverse_sigma(store: RowStore) -> float:
     sums = np.sum([np.asarray(store.array(n, "inverse_sigma")[:]) for n in range(store.n_shards)], axis=0)
     total, n_rows = np.broadcast_to(sums, 2).tolist()
     return float(total / n_rows) if n_rows else 1.0
-
-
-@dataclass(frozen=True)
-class EffectiveUnembedding:
-    """What takes a decoder direction to its direct effect on the logits."""
-
-    matrix: NDArray[np.float32]
-    """[d_model, d_vocab], in logits per unit of activation."""
-    norm: str | None
-    """The kind of the norm on the way; None where there is none."""
-
-
-def effective_unembedding(reader: SAEReader, s: float) -> EffectiveUnembedding:
-    """s * ((w - its mean, for LayerNorm) * gain) W_U as a matrix on w, after DESIGN 4.3.
-
-    Output projections and logit multipliers are in it, softcaps are not. Raises NotApplicableError where a
-    direction has no such effect.
-    """
-    from precompute.models.preflight import FINAL_SITE
-    from precompute.models.unembedding import check_residual, output_matrix, through_norm
-
-    sites = reader.language_model.sites
-    matrix, norm = output_matrix(sites), sites.final_norm
-    if reader.site.hook_name == FINAL_SITE:
-        # Past centering and sigma already: only the gain lies between the site and the output layer.
-        gain = 1 if norm is None else norm.gain.unsqueeze(1)
-        return EffectiveUnembedding(_numpy(matrix * gain * s), None)
-    check_residual(sites, reader.site)
-    if norm is not None:
-        matrix = through_norm(matrix, norm)
-    return EffectiveUnembedding(_numpy(matrix * s), norm.kind if norm is not None else None)
-
-
-def _numpy(matrix: Any) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = matrix.contiguous().cpu().numpy()
-    return array
 
 
 def _save(context: StepContext, name: str, array: NDArray[np.float32]) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 
 from precompute.config import CorpusConfig, ModelType
 from precompute.errors import NotApplicableError, UsageError
-from precompute.features.directions import effective_unembedding, inverse_sigma
+from precompute.features.directions import inverse_sigma
 from precompute.features.effects import effect_tiles
 from precompute.features.influences import influences, with_tokens
 from precompute.stores.layout import STORE_FILE
@@ -27,6 +27,7 @@ def influences_of(arguments: argparse.Namespace) -> pl.DataFrame:
     from precompute.models.encoding import SAEReader
     from precompute.models.language_model import load_tokenizer
     from precompute.models.tokens import vocabulary
+    from precompute.models.unembedding import effective_unembedding
 
     s = _inverse_sigma(arguments.inverse_sigma, arguments.data_dir)
     subject = ModelType(

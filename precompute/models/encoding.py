@@ -107,7 +107,7 @@ class SAEReader:
 
     def _run(self, batch: Batch) -> Passed:
         """Run the decoder as far as needed: to the final norm, whose input is kept too, or to the site."""
-        norm = self._final_norm()
+        norm = self.final_norm()
         stop = self.language_model.sites.before_final_norm() if norm is not None else None
         seen: dict[str, Tensor] = {}
         handles = [self.site.read(lambda value: seen.update(site=value))]
@@ -123,7 +123,7 @@ class SAEReader:
                 handle.remove()
         return Passed(seen["site"], seen["last"] if norm is not None else None, norm)
 
-    def _final_norm(self) -> FinalNorm | None:
+    def final_norm(self) -> FinalNorm | None:
         """The norm between the site and the logits, where its sigma can be told."""
         if self.site.hook_name == FINAL_SITE:
             return None

@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from precompute.errors import NotApplicableError
 from precompute.models.final_norm import FinalNorm
-from precompute.models.preflight import EMBED_SITE
+from precompute.models.preflight import EMBED_SITE, FINAL_SITE
 from precompute.models.sites import Site, SiteMap
+
+if TYPE_CHECKING:
+    from precompute.models.encoding import SAEReader
 
 TOLERANCE = 0.02
 """Relative; how well the logits must follow the output layer's weights (bfloat16 included)."""
+
+
+@dataclass(frozen=True)
+class EffectiveUnembedding:
+    """What takes a decoder direction to its direct effect on the logits."""
+
+    matrix: NDArray[np.float32]
+    """[d_model, d_vocab], in logits per unit of activation."""
+    norm: str | None
+    """The kind of the norm on the way; None where there is none."""
+
+
+def effective_unembedding(reader: SAEReader, s: float) -> EffectiveUnembedding:
+    """s * ((w - its mean, for LayerNorm) * gain) W_U as a matrix on w, after DESIGN 4.3.
+
+    Output projections and logit multipliers are in it, softcaps are not. Raises NotApplicableError where a
+    direction has no such effect.
+    """
+    sites = reader.language_model.sites
+    matrix, norm = output_matrix(sites), sites.final_norm
+    if reader.site.hook_name == FINAL_SITE:
+        # Past centering and sigma already: only the gain lies between the site and the output layer.
+        gain = 1 if norm is None else norm.gain.unsqueeze(1)
+        return EffectiveUnembedding(_numpy(matrix * gain * s), None)
+    check_residual(sites, reader.site)
+    if norm is not None:
+        matrix = through_norm(matrix, norm)
+    return EffectiveUnembedding(_numpy(matrix * s), norm.kind if norm is not None else None)
+
+
+def _numpy(matrix: Any) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = matrix.contiguous().cpu().numpy()
+    return array
 
 
 def output_matrix(sites: SiteMap) -> Tensor:

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from precompute.errors import StoreError
+from precompute.errors import StoreError, UsageError
 
 STORE_FILE = "store.json"
 FORMAT_VERSION = 1
@@ -147,3 +149,16 @@ def open_layout(root: Path, layout: str) -> StoreInfo:
 def feature_dtype(d_sae: int) -> str:
     """The smallest unsigned type that numbers d_sae features."""
     return "uint16" if d_sae <= 2**16 else "uint32"
+
+
+def stored_acts(acts: NDArray[np.float32], acts_dtype: str) -> NDArray[Any]:
+    """Activations in the type in which they are kept; raises UsageError where it cannot hold one."""
+    with np.errstate(over="ignore"):
+        stored = acts.astype(acts_dtype)
+    if not np.isfinite(stored).all():
+        raise UsageError(
+            f"an activation of {acts.max():.4g}",
+            f"one that {acts_dtype} can hold",
+            'set acts_dtype = "float32"',
+        )
+    return stored

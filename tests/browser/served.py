@@ -48,6 +48,7 @@ def serving(artifacts: Artifacts, url_prefix: str = "", auth: str | None = None)
     finally:
         server.close()
         server.task_dispatcher.shutdown(timeout=2)
+        application.close()
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def test_health(app: Dash) -> None:
     assert answer.json == {"status": "ok", "version": answer.json["version"], "model_type": "test"}
 
 
-@pytest.mark.parametrize("path", ["/", "/features", "/feature/0", f"/feature/{D_SAE - 1}"])
+@pytest.mark.parametrize("path", ["/", "/features", "/feature/0", f"/feature/{D_SAE - 1}", "/prompt"])
 def test_every_page_is_shown(app: Dash, path: str) -> None:
     shown = page(app, path)
     assert "Nothing to show" not in shown
@@ -240,7 +240,7 @@ from dashboard.app import create_app, page_for
 from dashboard.settings import DashboardSettings
 from tests.dashboard.made_artifacts import plain_artifacts
 app = create_app(DashboardSettings(model_type="test"), plain_artifacts(Path({str(artifacts.directory)!r})))
-for path in ("/", "/features", "/feature/5"):
+for path in ("/", "/features", "/feature/5", "/prompt"):
     page_for(app.server.config["QUERIES"], path, "")
 print([name for name in {HEAVY!r} if name in sys.modules])
 """
