@@ -55,34 +55,34 @@
     remember(name, value, standard);
   };
 
-  const joined = (window.dash_clientside || {}).lightwell;
-  window.dash_clientside = Object.assign({}, window.dash_clientside, {
-    lightwell: Object.assign({}, joined, {
-      /* For the other scripts. */
-      base: base,
-      visit: visit,
-      remember: remember,
-      isTyping: isTyping,
-      setTitle: function (title) {
-        document.title = title || "Lightwell";
-      },
-      remember_rows: rememberOne("rows", "nonzero"),
-      remember_scale: rememberOne("scale", "linear"),
-      remember_band: rememberOne("band", "top"),
-      rememberView: function (request, search) {
-        if (request && window.location.pathname === base() + "/features") {
-          const parameters = readable(viewParameters(request, search));
-          window.history.replaceState(window.history.state, "", base() + "/features" + parameters);
-        }
-      },
-      searchGrid: function () {
-        const api = window.dash_ag_grid && window.dash_ag_grid.getApi("grid");
-        if (api) {
-          api.ensureIndexVisible(0, "top");
-          api.purgeInfiniteCache();
-        }
-      },
-    }),
+  /* Other scripts join the same object, some before this one; functions are looked up when they are called. */
+  const app = (window.dash_clientside = window.dash_clientside || {});
+  app.lightwell = Object.assign(app.lightwell || {}, {
+    base: base,
+    visit: visit,
+    navigate: navigate,
+    remember: remember,
+    readable: readable,
+    isTyping: isTyping,
+    setTitle: function (title) {
+      document.title = title || "Lightwell";
+    },
+    remember_rows: rememberOne("rows", "nonzero"),
+    remember_scale: rememberOne("scale", "linear"),
+    remember_band: rememberOne("band", "top"),
+    rememberView: function (request, search) {
+      if (request && window.location.pathname === base() + "/features") {
+        const parameters = readable(viewParameters(request, search));
+        window.history.replaceState(window.history.state, "", base() + "/features" + parameters);
+      }
+    },
+    searchGrid: function () {
+      const api = window.dash_ag_grid && window.dash_ag_grid.getApi("grid");
+      if (api) {
+        api.ensureIndexVisible(0, "top");
+        api.purgeInfiniteCache();
+      }
+    },
   });
 
   /* Previous and next keep what was chosen on the page: band, scale, extent; a range of activations is one

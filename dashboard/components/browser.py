@@ -1,10 +1,11 @@
-"""What is handed to the browser: names for those who hear a page, and functions of assets/lightwell.js."""
+"""What is handed to the browser: names for those who hear a page, and functions of the scripts in assets/."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, State
+from dash import ClientsideFunction, Dash, Input, Output, State
 
 
 def spoken(text: str) -> dict[str, Any]:
@@ -17,7 +18,10 @@ def other_base(base: str) -> dict[str, Any]:
     return {"data-base": base}
 
 
-def in_browser(app: Dash, function: str, *sources: Input | State) -> None:
-    """Call a function of assets/lightwell.js whenever an input changes; it answers nothing to the app."""
+def in_browser(
+    app: Dash, function: str, *sources: Input | State, to: Output | Sequence[Output] | None = None
+) -> None:
+    """Call a function of the scripts in assets/ whenever an input changes; what it answers goes to `to`."""
     chosen = ClientsideFunction("lightwell", function)
-    app.clientside_callback(chosen, *sources, prevent_initial_call=True)  # type: ignore[no-untyped-call]
+    targets = [] if to is None else [to]
+    app.clientside_callback(chosen, *targets, *sources, prevent_initial_call=True)  # type: ignore[no-untyped-call]

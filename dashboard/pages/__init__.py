@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dashboard.address import Address, AddressError, shortened
-from dashboard.pages import feature, features, overview
+from dashboard.pages import feature, feature_map, features, overview, token, tokens
 from dashboard.pages.page import Page, Shown
 
-PAGES: tuple[Page, ...] = (overview.PAGE, features.PAGE, feature.PAGE)
+PAGES: tuple[Page, ...] = (
+    overview.PAGE,
+    features.PAGE,
+    feature.PAGE,
+    tokens.PAGE,
+    token.PAGE,
+    feature_map.PAGE,
+)
 """Every page of the app."""
 
 __all__ = ["PAGES", "Page", "Shown", "page_at"]

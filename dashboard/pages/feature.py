@@ -78,4 +78,5 @@ PAGE = Page(
     register,
     in_navigation=False,
     titled=titled,
+    example="/feature/1",
 )

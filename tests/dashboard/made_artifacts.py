@@ -32,7 +32,6 @@ OUTPUTS = {
     "coactivations": ("coactivations.parquet",),
     "feature_map": ("feature_map.parquet",),
     "sae_quality": ("sae_quality.json",),
-    "directions": ("directions.npy", "unembed.npy", "directions.json"),
     "idf": ("idf.parquet",),
     "token_features": ("token_features.parquet", "token_counts.parquet", "token_rows"),
     "token_influences": ("token_influences.parquet",),
