@@ -143,6 +143,8 @@ def _ways_out(queries: Queries, feature: int) -> list[Any]:
             dmc.PopoverDropdown([code, copy], className="snippet"),
         ],
         position="bottom-end",
+        # Its roles would go to a wrapper that is no button.
+        withRoles=False,
         shadow="md",
         withArrow=True,
     )

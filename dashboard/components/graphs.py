@@ -14,4 +14,4 @@ def graph(name: str, figure: Figure, summary: str) -> html.Div:
     drawn = dcc.Graph(
         id=name, figure=figure, config=CONFIG, style={"height": f"{height}px"}, className="graph"
     )
-    return html.Div([drawn], role="img", className="graph-frame", **spoken(summary))
+    return html.Div([drawn], role="figure", className="graph-frame", **spoken(summary))

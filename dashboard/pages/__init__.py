@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dashboard.address import Address, AddressError, shortened
-from dashboard.pages import compare, feature, features, labels, overview, prompt
+from dashboard.pages import compare, feature, feature_map, features, labels, overview, prompt, token, tokens
 from dashboard.pages.page import Page, Shown
 
 PAGES: tuple[Page, ...] = (
     overview.PAGE,
     features.PAGE,
     feature.PAGE,
+    tokens.PAGE,
+    token.PAGE,
+    feature_map.PAGE,
     compare.PAGE,
     prompt.PAGE,
     labels.PAGE,

@@ -71,4 +71,5 @@ PAGE = Page(
     register,
     in_navigation=False,
     titled=titled,
+    example="/feature/1",
 )

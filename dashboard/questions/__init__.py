@@ -1,1 +1,1 @@
-"""Questions about one feature that take more than one artifact, each with the records that answer it."""
+"""Questions that take more than one artifact, each with the records that answer it."""

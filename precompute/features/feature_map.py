@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 from jaxtyping import Float32, Int32, Int64
 
-from precompute.geometry.clusters import OUTSIDE, class_tfidf, find_clusters
+from precompute.features.cluster_labels import cluster_labels, votes
+from precompute.geometry.clusters import OUTSIDE, find_clusters
 from precompute.geometry.knn import Neighbors, nearest
 from precompute.geometry.layout import fuzzy_graph, lay_out, principal_plane
 from precompute.pipeline.step import Step, StepContext
-
-N_LABEL_TOKENS = 3
-"""Tokens in a cluster's label."""
-SEPARATOR = " · "
-"""Between the tokens of a label."""
 
 
 def neighbor_graph(
@@ -36,74 +34,55 @@ def neighbor_graph(
     return Neighbors(found.index, found.cosine.astype(np.float32).astype(np.float64))
 
 
-def draw_map(context: StepContext) -> Float32[np.ndarray, "d_sae 2"]:
-    """Every feature's place in the plane; NaN for a direction of norm zero, which has none."""
+@dataclass(frozen=True)
+class Drawn:
+    """Where the features lie, and in which cluster."""
+
+    points: Float32[np.ndarray, "d_sae 2"]
+    """NaN for a direction of norm zero, which has no place."""
+    clusters: Int32[np.ndarray, " d_sae"]
+    """OUTSIDE for none."""
+
+
+def draw_map(context: StepContext) -> Drawn:
+    """Every feature's place in the plane, and its cluster; both from one neighbour graph."""
     settings, directions = context.settings, context.array("directions")
     present = np.flatnonzero(np.any(directions != 0, axis=1))
     points = np.full((len(directions), 2), np.nan, dtype=np.float32)
+    clusters = np.full(len(directions), OUTSIDE, dtype=np.int32)
     if not len(present):
-        return points
-    graph = neighbor_graph(context, directions, present)
+        return Drawn(points, clusters)
+    edges = fuzzy_graph(neighbor_graph(context, directions, present))
+    clusters[present] = find_clusters(edges, len(present), settings.cluster_min_size, settings.seed)
+    start = principal_plane(directions[present])
     context.progress.start(settings.map_epochs, "epochs")
-    points[present] = lay_out(
-        principal_plane(directions[present]),
-        fuzzy_graph(graph),
-        settings.map_epochs,
-        settings.seed,
-        context.progress.advance,
-    )
-    return points
-
-
-def cluster_labels(clusters: Int32[np.ndarray, " d_sae"], tfidf: pl.DataFrame) -> pl.DataFrame:
-    """cluster, label: the tokens that set each cluster apart from the others, by class TF-IDF.
-
-    From the TF-IDF tokens of the cluster's features rather than the tokens they promote, because every
-    subject has those. Every feature has one vote, shared among its tokens in proportion to their TF-IDF.
-    Tokens that differ only in case or surrounding space count as one, in lower case; blank ones are left
-    out. A cluster without tokens is not listed.
-    """
-    form = pl.col("token").str.strip_chars().str.to_lowercase()
-    listed = tfidf.select("feature", "tfidf", form=form).filter(pl.col("form") != "", pl.col("tfidf") > 0)
-    feature, score = listed["feature"].to_numpy(), listed["tfidf"].to_numpy()
-    vote = score / np.bincount(feature, weights=score)[feature]
-    listed = listed.with_columns(vote=vote, cluster=clusters[feature])
-    listed = listed.filter(pl.col("cluster") != OUTSIDE)
-    forms = listed["form"].unique().sort()
-    term = listed["form"].rank("dense").to_numpy().astype(np.int64) - 1
-    found = class_tfidf(listed["cluster"].to_numpy(), term, listed["vote"].to_numpy())
-    ranked = pl.DataFrame(
-        {"cluster": pl.Series(found.group, dtype=pl.Int32), "form": forms.gather(pl.Series(found.term))}
-    )
-    joined = pl.col("form").head(N_LABEL_TOKENS).str.join(SEPARATOR)
-    return ranked.group_by("cluster", maintain_order=True).agg(joined.alias("label"))
+    points[present] = lay_out(start, edges, settings.map_epochs, settings.seed, context.progress.advance)
+    return Drawn(points, clusters)
 
 
 def run(context: StepContext) -> None:
-    """Write feature_map.parquet: feature, x, y, cluster (-1 is none), label."""
-    points = draw_map(context)
-    placed = np.isfinite(points[:, 0])
-    clusters = np.full(len(points), OUTSIDE, dtype=np.int32)
-    clusters[placed] = find_clusters(points[placed], context.settings.cluster_min_size)
+    """Write feature_map.parquet."""
+    drawn = draw_map(context)
+    labels = cluster_labels(drawn.clusters, votes(context))
     table = pl.DataFrame(
         {
-            "feature": pl.Series(range(len(points)), dtype=pl.UInt32),
-            "x": pl.Series(points[:, 0], nan_to_null=True),
-            "y": pl.Series(points[:, 1], nan_to_null=True),
-            "cluster": clusters,
+            "feature": pl.Series(range(len(drawn.points)), dtype=pl.UInt32),
+            "x": pl.Series(drawn.points[:, 0], nan_to_null=True),
+            "y": pl.Series(drawn.points[:, 1], nan_to_null=True),
+            "cluster": drawn.clusters,
         }
-    ).join(cluster_labels(clusters, context.table("tfidf")), on="cluster", how="left", maintain_order="left")
-    listed = context.features(len(points))
+    ).join(labels, on="cluster", how="left", maintain_order="left")
+    listed = context.features(len(table))
     context.write_table("feature_map", table.slice(listed.start, len(listed)))
 
 
 STEP = Step(
     name="feature_map",
-    version=1,
-    summary="A 2-D map of the decoder directions, its clusters, and the tokens that each is about.",
+    version=2,
+    summary="A 2-D map of the decoder directions, their clusters, and the tokens that each is about.",
     outputs=("feature_map.parquet",),
     run=run,
-    inputs=("directions", "tfidf", "neighbors"),
+    inputs=("corpus", "directions", "tfidf", "neighbors"),
     settings=("map_neighbors", "map_epochs", "cluster_min_size", "seed", "features"),
     seconds_per_million=1.0,
 )

@@ -48,13 +48,29 @@ class Boards:
     count: NDArray[np.int32]
     """Rows of the token on which the feature fires."""
     largest: NDArray[np.float64]
+    n_features: NDArray[np.int32]
+    """int32 [d_vocab]: features that fire on the token at all."""
 
     @classmethod
     def empty(cls, d_vocab: int, size: int) -> Boards:
         """Boards before the first feature."""
         shape = (d_vocab, size)
         return cls(
-            np.full(shape, -1, np.int32), np.full(shape, -np.inf), np.zeros(shape, np.int32), np.zeros(shape)
+            np.full(shape, -1, np.int32),
+            np.full(shape, -np.inf),
+            np.zeros(shape, np.int32),
+            np.zeros(shape),
+            np.zeros(d_vocab, np.int32),
+        )
+
+    def counts(self, occurrences: NDArray[np.int64]) -> pl.DataFrame:
+        """The rows of token_counts.parquet: token_id, n_rows, n_features; one for every token."""
+        return pl.DataFrame(
+            {
+                "token_id": pl.Series(range(len(occurrences)), dtype=pl.UInt32),
+                "n_rows": pl.Series(occurrences, dtype=pl.UInt64),
+                "n_features": pl.Series(self.n_features, dtype=pl.UInt32),
+            }
         )
 
     def table(self, occurrences: NDArray[np.int64]) -> pl.DataFrame:
@@ -86,12 +102,14 @@ def leading_features(context: StepContext, row_token_ids: NDArray[np.int32], d_v
 
     boards = Boards.empty(d_vocab, context.settings.n_token_features)
     for first, groups in map_blocks(context, context.feature_store(), grouped):
+        # Each group is one feature on one token.
+        boards.n_features[:] += np.bincount(groups[1], minlength=d_vocab).astype(np.int32)
         offer(boards.feature, boards.total, boards.count, boards.largest, first, *groups)
     return boards
 
 
 def run(context: StepContext) -> None:
-    """Write token_features.parquet and token_rows/."""
+    """Write token_features.parquet, token_counts.parquet and token_rows/."""
     vocabulary, tokens = read_vocabulary(context), read_row_tokens(context.row_store())
     vocabulary.check(tokens.token_ids)
     row_token_ids = tokens.row_token_ids("token_features")
@@ -101,14 +119,16 @@ def run(context: StepContext) -> None:
     np.save(directory / "indptr.npy", token_rows.indptr, allow_pickle=False)
     np.save(directory / "rows.npy", token_rows.rows, allow_pickle=False)
     boards = leading_features(context, row_token_ids, len(vocabulary))
-    context.write_table("token_features", boards.table(np.diff(token_rows.indptr)))
+    occurrences = np.diff(token_rows.indptr)
+    context.write_table("token_features", boards.table(occurrences))
+    context.write_table("token_counts", boards.counts(occurrences))
 
 
 STEP = Step(
     name="token_features",
-    version=1,
+    version=2,
     summary="For each token the features that fire on it most, and the rows where it stands.",
-    outputs=("token_features.parquet", TOKEN_ROWS),
+    outputs=("token_features.parquet", "token_counts.parquet", TOKEN_ROWS),
     run=run,
     inputs=("corpus", "activations", "transpose"),
     settings=("n_token_features", "features"),

@@ -1,4 +1,4 @@
-"""Clusters of the points of a 2-D map, and the tokens that set each apart."""
+"""Clusters of vectors from their neighbour graph, and the tokens that set each apart."""
 
 from __future__ import annotations
 
@@ -6,29 +6,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Int32
 from numpy.typing import NDArray
+
+from precompute.geometry.communities import find_communities
+from precompute.geometry.layout import Edges
 
 OUTSIDE = -1
 """The cluster of a point that belongs to none."""
-CORE_POINTS = 5
-"""Points within a point's core distance: HDBSCAN's min_samples."""
+RESOLUTION_UNIT = 700
+"""Points for one unit of resolution: clusters keep their size, some 15 to 25, as points grow in number."""
 
 
-def find_clusters(points: Float32[np.ndarray, "n 2"], min_size: int) -> Int32[np.ndarray, " n"]:
-    """HDBSCAN (Campello, Moulavi and Sander 2013) on the map; -1 is none, 0 the largest cluster.
+def find_clusters(edges: Edges, n: int, min_size: int, seed: int) -> Int32[np.ndarray, " n"]:
+    """The communities of n points' neighbour graph; -1 is none, 0 the largest cluster.
 
-    Clusters of one size are numbered by their first point.
+    On the graph rather than on its 2-D map: a plane cannot keep the neighbours of nearly orthogonal vectors.
+    A community of fewer than `min_size` is none. Clusters of one size are numbered by their first point.
     """
-    if len(points) < max(min_size, CORE_POINTS):
-        return np.full(len(points), OUTSIDE, dtype=np.int32)
-    from sklearn.cluster import HDBSCAN
-
-    # Leaves: on a map without gaps, excess of mass would keep one cluster that holds nearly all.
-    search = HDBSCAN(
-        min_cluster_size=min_size, min_samples=CORE_POINTS, cluster_selection_method="leaf", copy=True
-    )
-    return by_size(search.fit(points.astype(np.float64)).labels_)
+    found = find_communities(edges, n, max(1.0, n / RESOLUTION_UNIT), seed)
+    sizes = np.bincount(found, minlength=1)
+    return by_size(np.where(sizes[found] >= min_size, found, OUTSIDE))
 
 
 def by_size(labels: NDArray[Any]) -> Int32[np.ndarray, " n"]:

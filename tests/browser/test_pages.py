@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dashboard.pages import PAGES
 from precompute.reading import Artifacts
 from tests.browser import checks
 from tests.browser.served import Visit
@@ -81,7 +82,7 @@ def test_scheme_follows_the_system_until_it_is_switched(visit: Visit, scheme: st
 @pytest.mark.parametrize("width", [1280, 1920])
 def test_nothing_is_wider_than_the_window(visit: Visit, width: int) -> None:
     visit.page.set_viewport_size({"width": width, "height": 900})
-    for path in ("/", "/features", "/feature/5"):
+    for path in [page.shown_at for page in PAGES]:
         visit.open(path)
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
 

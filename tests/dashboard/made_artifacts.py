@@ -32,6 +32,9 @@ OUTPUTS = {
     "coactivations": ("coactivations.parquet",),
     "feature_map": ("feature_map.parquet",),
     "sae_quality": ("sae_quality.json",),
+    "idf": ("idf.parquet",),
+    "token_features": ("token_features.parquet", "token_counts.parquet", "token_rows"),
+    "token_influences": ("token_influences.parquet",),
 }
 HARD_TOKENS = (
     "<s>",
@@ -136,6 +139,8 @@ def make_artifacts(
         "histograms": histograms(dense),
         "examples": examples(dense, places.example, places.position),
         **logit_tables(directions @ unembed),
+        **token_tables(directory, dense, tokens_of_rows(subject), directions @ unembed),
+        "idf": idf(subject),
         "tfidf": tfidf(dense, rng),
         "token_contexts": token_contexts(dense, rng),
         **relations(dense, rng),
@@ -287,6 +292,71 @@ def logit_tables(effects: np.ndarray, k: int = 15) -> dict[str, pl.DataFrame]:
             }
         )
     return {"influences": pl.DataFrame(influences), "logit_stats": pl.DataFrame(stats)}
+
+
+def tokens_of_rows(subject: builders.Subject) -> np.ndarray:
+    """int [n_rows]: the token under each row."""
+    places = subject.rows.locate(np.arange(subject.rows.n_rows))
+    windows = subject.corpus.windows
+    found = [windows[e].token_ids[p] for e, p in zip(places.example, places.position, strict=True)]
+    return np.array(found)
+
+
+def idf(subject: builders.Subject) -> pl.DataFrame:
+    held = [set(window.token_ids) for window in subject.corpus.windows]
+    frequency = np.array([sum(token in ids for ids in held) for token in range(D_VOCAB)])
+    return pl.DataFrame(
+        {
+            "token_id": range(D_VOCAB),
+            "token": tokens(),
+            "document_frequency": frequency,
+            "idf": np.log((len(held) + 1) / (frequency + 1)),
+        }
+    )
+
+
+def token_tables(
+    directory: Path, dense: np.ndarray, row_tokens: np.ndarray, effects: np.ndarray, k: int = 10
+) -> dict[str, pl.DataFrame]:
+    """What is known of each token; its rows are written beside."""
+    (directory / "token_rows").mkdir(exist_ok=True)
+    counts = np.bincount(row_tokens, minlength=D_VOCAB)
+    np.save(directory / "token_rows" / "indptr.npy", np.concatenate([[0], np.cumsum(counts)]))
+    np.save(directory / "token_rows" / "rows.npy", np.argsort(row_tokens, kind="stable").astype(np.uint32))
+    features, influences, totals = [], [], []
+    for token in range(D_VOCAB):
+        acts = dense[row_tokens == token]
+        means = acts.mean(axis=0) if len(acts) else np.zeros(dense.shape[1])
+        firing = [int(f) for f in np.argsort(-means, kind="stable") if means[f] > 0]
+        features += [
+            {
+                "token_id": token,
+                "rank": rank,
+                "feature": f,
+                "n_active": int((acts[:, f] != 0).sum()),
+                "mean_act": means[f],
+                "max_act": acts[:, f].max(),
+            }
+            for rank, f in enumerate(firing[:k])
+        ]
+        totals.append({"token_id": token, "n_rows": int(counts[token]), "n_features": len(firing)})
+        order = np.argsort(-effects[:, token], kind="stable")
+        for direction, chosen in (("promotes", order[:k]), ("suppresses", order[::-1][:k])):
+            influences += [
+                {
+                    "token_id": token,
+                    "direction": direction,
+                    "rank": rank,
+                    "feature": int(f),
+                    "influence": effects[f, token],
+                }
+                for rank, f in enumerate(chosen)
+            ]
+    return {
+        "token_features": pl.DataFrame(features),
+        "token_counts": pl.DataFrame(totals),
+        "token_influences": pl.DataFrame(influences),
+    }
 
 
 def tfidf(dense: np.ndarray, rng: np.random.Generator) -> pl.DataFrame:

@@ -62,7 +62,11 @@ def test_health(app: Dash) -> None:
     assert answer.json == {"status": "ok", "version": answer.json["version"], "model_type": "test"}
 
 
-@pytest.mark.parametrize("path", ["/", "/features", "/feature/0", f"/feature/{D_SAE - 1}", "/prompt"])
+EVERY_PATH = [page.shown_at for page in PAGES]
+"""An address of each page that is registered."""
+
+
+@pytest.mark.parametrize("path", [*EVERY_PATH, "/feature/0", f"/feature/{D_SAE - 1}"])
 def test_every_page_is_shown(app: Dash, path: str) -> None:
     shown = page(app, path)
     assert "Nothing to show" not in shown
@@ -167,7 +171,7 @@ def test_a_missing_artifact_empties_its_panel_only(
         path = directory / output
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     app = create_app(SETTINGS, plain_artifacts(directory))
-    shown = [page(app, path) for path in ("/", "/features", "/feature/5")]
+    shown = [page(app, path) for path in EVERY_PATH]
     assert f"python -m precompute.unified --model-type test --only {step}" in "".join(shown)
     assert "1 step of" in shown[0]
 
@@ -181,7 +185,7 @@ def test_a_model_that_is_gone_leaves_the_artifacts_readable(
 
     full = create_app(SETTINGS, Orphaned(artifacts.subject))
     assert "no directory model; expected a model" in page(full, "/").lower()
-    assert "Nothing to show" not in page(full, "/feature/5")
+    assert all("Nothing to show" not in page(full, path) for path in EVERY_PATH)
     bare = create_app(SETTINGS, Orphaned(plain_artifacts(tmp_path).subject))
     assert "--only activations" in page(bare, "/feature/5")
 
@@ -196,14 +200,14 @@ def test_a_damaged_artifact_empties_its_panel_only(
     shutil.copytree(artifacts.directory, directory)
     (directory / OUTPUTS[step][0]).write_bytes(b"PAR1" + bytes(100))
     app = create_app(SETTINGS, plain_artifacts(directory))
-    shown = [page(app, path) for path in ("/", "/features", "/feature/5")]
-    assert "--verify" in "".join(shown) or "missing or damaged" in shown[1]
+    shown = [page(app, path) for path in EVERY_PATH]
+    assert "--verify" in "".join(shown) or "missing or damaged" in "".join(shown)
 
 
 def test_commands_name_the_configuration_that_is_served(tmp_path: Path) -> None:
     settings = DashboardSettings(model_type="test", config=Path("my types.toml"), data_dir=Path("d"))
     app = create_app(settings, plain_artifacts(tmp_path))
-    for path in ("/", "/features", "/feature/1"):
+    for path in EVERY_PATH:
         assert " --config 'my types.toml' --data-dir d" in page(app, path)
 
 
@@ -222,7 +226,7 @@ def test_every_page_is_described() -> None:
 def test_every_page_and_option_is_in_the_readme() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     for page in PAGES:
-        assert f"| `{page.path.replace('<number>', '123')}` |" in readme
+        assert f"| `{page.path.replace('<number>', '123').replace('<id>', '270')}` |" in readme
     options = [option for action in parser()._actions for option in action.option_strings]
     assert [o for o in options if o.startswith("--") and o not in readme and o != "--help"] == []
 
@@ -240,7 +244,7 @@ from dashboard.app import create_app, page_for
 from dashboard.settings import DashboardSettings
 from tests.dashboard.made_artifacts import plain_artifacts
 app = create_app(DashboardSettings(model_type="test"), plain_artifacts(Path({str(artifacts.directory)!r})))
-for path in ("/", "/features", "/feature/5", "/prompt"):
+for path in {EVERY_PATH!r}:
     page_for(app.server.config["QUERIES"], path, "")
 print([name for name in {HEAVY!r} if name in sys.modules])
 """

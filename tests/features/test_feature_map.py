@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import polars as pl
 import pytest
 
 from precompute.features import feature_map, neighbors
+from precompute.features.cluster_labels import N_PROMOTED, votes
 from tests.builders import step_context
 
 N_GROUPS, N_EACH, ZERO = 4, 30, 17
 WORDS = ("apple", "bridge", "cloud", "dance")
+PROMOTED = ["Echo", " ", *(f" fog{i}" for i in range(28))]
+FILES = ("directions.npy", "unembed.npy", "vocabulary.parquet", "tfidf.parquet", "neighbors.parquet")
 
 
 @pytest.fixture
@@ -24,6 +28,9 @@ def root(tmp_path: Path) -> Path:
     directions = rng.normal(size=(N_GROUPS, 16))[group] + 0.2 * rng.normal(size=(len(group), 16))
     directions[ZERO] = 0
     np.save(tmp_path / "directions.npy", directions.astype(np.float32))
+    np.save(tmp_path / "unembed.npy", np.zeros((16, 0), np.float32))
+    vocabulary = {"token_id": range(len(PROMOTED)), "token": PROMOTED}
+    pl.DataFrame(vocabulary).write_parquet(tmp_path / "vocabulary.parquet")
     tokens = [[f" {WORDS[g]}", f"{WORDS[g].title()}", " the", " ", f"odd{f}"] for f, g in enumerate(group)]
     pl.DataFrame(
         {
@@ -41,7 +48,7 @@ def write_neighbors(root: Path, settings: dict[str, Any]) -> None:
 
 
 def map_file(root: Path, name: str, settings: dict[str, Any] | None = None, workers: int = 1) -> Path:
-    files = {file: root / file for file in ("directions.npy", "tfidf.parquet", "neighbors.parquet")}
+    files = {file: root / file for file in FILES}
     context = step_context(root / name, files, {"map_epochs": 50, **(settings or {})}, workers=workers)
     feature_map.run(context)
     return context.out / "feature_map.parquet"
@@ -60,6 +67,34 @@ def test_groups_become_clusters_labelled_by_their_words(root: Path) -> None:
     assert table["cluster"].max() >= N_GROUPS - 1
     assert (table["cluster"] == -1).mean() < 0.3
     assert (table["label"].is_null() == (table["cluster"] == -1)).all()
+
+
+def test_promoted_tokens_have_a_vote_where_there_is_an_output_layer(root: Path) -> None:
+    directions = np.load(root / "directions.npy")
+    unembed = np.random.default_rng(1).normal(size=(16, len(PROMOTED))).astype(np.float32) * 0.01
+    unembed[:, 0] = directions[0::N_GROUPS].mean(axis=0)  # the direction of the first group
+    np.save(root / "unembed.npy", unembed)
+    table = pl.read_parquet(map_file(root, "out"))
+    first = table.filter(pl.col("feature") % N_GROUPS == 0, pl.col("cluster") >= 0)["label"].unique()
+    assert all({"apple", "echo"} <= set(label.split(" · ")) for label in first)
+
+
+def test_votes_against_a_count_one_by_one(root: Path) -> None:
+    np.save(root / "unembed.npy", np.random.default_rng(1).normal(size=(16, 30)).astype(np.float32))
+    found = votes(step_context(root / "votes", {file: root / file for file in FILES}))
+    effects = np.load(root / "directions.npy") @ np.load(root / "unembed.npy")
+    near = pl.read_parquet(root / "tfidf.parquet")
+    for feature in (0, 1, ZERO, 50):
+        expected: dict[str, float] = defaultdict(float)
+        top = np.argsort(-effects[feature], kind="stable")[:N_PROMOTED]
+        promoted = [(PROMOTED[t], float(effects[feature, t])) for t in top]
+        mine = near.filter(pl.col("feature") == feature)
+        for listed in (promoted, list(zip(mine["token"], mine["tfidf"], strict=True))):
+            kept = [(token.strip().lower(), score) for token, score in listed if token.strip() and score > 0]
+            for form, score in kept:
+                expected[form] += score / sum(other for _, other in kept)
+        counted = found.filter(pl.col("feature") == feature).group_by("form").agg(pl.col("vote").sum())
+        assert dict(counted.iter_rows()) == pytest.approx(dict(expected), rel=1e-5)
 
 
 def test_a_direction_of_norm_zero_has_no_place(root: Path) -> None:
@@ -93,6 +128,7 @@ def test_part_of_the_features_gives_that_part_of_the_map(root: Path) -> None:
 @pytest.mark.parametrize("directions", [np.zeros((3, 4)), np.eye(4)[:1], np.eye(4)[:3]])
 def test_few_or_no_directions(root: Path, directions: np.ndarray) -> None:
     np.save(root / "directions.npy", directions.astype(np.float32))
+    np.save(root / "unembed.npy", np.zeros((directions.shape[1], 0), np.float32))
     write_neighbors(root, {})
     tfidf = pl.read_parquet(root / "tfidf.parquet").filter(pl.col("feature") < len(directions))
     tfidf.write_parquet(root / "tfidf.parquet")

@@ -52,6 +52,22 @@ def test_equals_the_reference(tmp_path: Path, size: int, features: tuple[int, in
         np.testing.assert_allclose(rows["max_act"], [e[3] for e in expected], rtol=1e-7)
 
 
+@pytest.mark.parametrize("features", [None, (1020, 1027)])
+def test_counts_equal_the_reference(tmp_path: Path, features: tuple[int, int] | None) -> None:
+    subject = random_subject(
+        tmp_path, n_examples=12, d_sae=WIDE, density=0.04, d_vocab=9, examples_per_shard=5
+    )
+    context = run_step(token_features.STEP, subject, tmp_path / "out", {"features": features})
+    table = pl.read_parquet(context.out / "token_counts.parquet")
+    tokens = tokens_of_rows(subject)
+    assert table["token_id"].to_list() == list(range(9))
+    assert table["n_rows"].to_list() == [tokens.count(token) for token in range(9)]
+    expected = [
+        len(reference(subject, token, WIDE, context.features(WIDE))) if token else 0 for token in range(9)
+    ]
+    assert table["n_features"].to_list() == expected
+
+
 def test_equal_features_rank_by_number() -> None:
     from precompute.features.kernels.boards import offer
 

@@ -1,4 +1,4 @@
-"""Clusters of a map, their order, and the terms that set them apart."""
+"""Clusters of a neighbour graph, their order, and the terms that set them apart."""
 
 from __future__ import annotations
 
@@ -10,39 +10,40 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from precompute.geometry.clusters import OUTSIDE, by_size, class_tfidf, find_clusters
+from precompute.geometry.knn import nearest
+from precompute.geometry.layout import Edges, fuzzy_graph
 
 entries = st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 5), st.floats(0.01, 5, allow_nan=False)), max_size=40
 )
 
 
-def blobs() -> tuple[np.ndarray, np.ndarray]:
+def groups() -> tuple[Edges, np.ndarray]:
+    """The neighbour graph of directions around three centres, 90, 60 and 30 of them."""
     rng = np.random.default_rng(0)
-    group = np.repeat([0, 1, 2], [60, 90, 30])
-    points = np.array([[0, 0], [20, 0], [0, 20]])[group] + rng.normal(size=(180, 2))
-    return points.astype(np.float32), group
+    group = rng.permutation(np.repeat([0, 1, 2], [60, 90, 30]))
+    directions = rng.normal(size=(3, 24))[group] + 0.5 * rng.normal(size=(len(group), 24))
+    return fuzzy_graph(nearest(directions.astype(np.float32), 12)), group
 
 
-def test_blobs_are_found_the_largest_first() -> None:
-    points, group = blobs()
-    found = find_clusters(points, 20)
+def test_groups_are_found_the_largest_first() -> None:
+    edges, group = groups()
+    found = find_clusters(edges, len(group), 20, seed=0)
     for number, planted in enumerate((1, 0, 2)):
-        members = found[group == planted]
-        assert (members[members != OUTSIDE] == number).all()
-        assert (members == number).mean() > 0.7
+        assert (found[group == planted] == number).all()
+
+
+def test_a_community_that_is_too_small_is_no_cluster() -> None:
+    edges, group = groups()
+    found = find_clusters(edges, len(group), 40, seed=0)
+    assert set(found[group == 2].tolist()) == {OUTSIDE}
+    assert set(found.tolist()) == {OUTSIDE, 0, 1}
 
 
 @pytest.mark.parametrize("n", [0, 1, 4, 7])
-def test_too_few_points_are_in_no_cluster(n: int) -> None:
-    points = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
-    assert find_clusters(points, 8).tolist() == [OUTSIDE] * n
-
-
-@pytest.mark.parametrize("n", [5, 6, 30])
-def test_as_many_points_as_the_smallest_cluster(n: int) -> None:
-    points = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
-    assert len(find_clusters(points, n)) == n
-    assert len(find_clusters(points, 2)) == n
+def test_points_without_neighbours_are_in_no_cluster(n: int) -> None:
+    none = np.zeros(0, dtype=np.int64)
+    assert find_clusters(Edges(none, none, np.zeros(0)), n, 2, seed=0).tolist() == [OUTSIDE] * n
 
 
 @given(st.lists(st.integers(-1, 5), max_size=30))
