@@ -206,4 +206,11 @@ def _compared(queries: Queries, value: object) -> tuple[int, ...]:
     return features_of(queries, ",".join(str(queries.known_feature(feature)) for feature in value))
 
 
-PAGE = Page(PATH, "Compare", "Two to ten features side by side.", layout, register)
+PAGE = Page(
+    PATH,
+    "Compare",
+    "Two to ten features side by side.",
+    layout,
+    register,
+    parameters=frozenset({"features", "measure", "colour", "under"}),
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from dash import Dash, Input, Output, dcc, html
 
 from dashboard.address import Address
@@ -63,6 +65,10 @@ def titled(asked: Address) -> str:
     return f"Feature {asked.parts[1][:9]}"
 
 
+PARAMETERS = frozenset(
+    {label_editor.QUEUE_PARAMETER, *chain.from_iterable(section.parameters for section in SECTIONS)}
+)
+
 PAGE = Page(
     "/feature/<number>",
     "Feature",
@@ -71,5 +77,6 @@ PAGE = Page(
     register,
     in_navigation=False,
     titled=titled,
+    parameters=PARAMETERS,
     example="/feature/1",
 )

@@ -279,4 +279,11 @@ def register(app: Dash, _queries: Queries) -> None:
     in_browser(app, "openBand", Input("frequency-figure", "clickData"))
 
 
-PAGE = Page("/", "Overview", "What is served, how good it is, and what is computed.", layout, register)
+PAGE = Page(
+    "/",
+    "Overview",
+    "What is served, how good it is, and what is computed.",
+    layout,
+    register,
+    parameters=frozenset(),
+)

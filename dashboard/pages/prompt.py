@@ -198,10 +198,17 @@ def _token(queries: Queries, asked: object, place: object, next_token: object) -
     return prompt_panels.token_panel(queries, found.token_at(number), inspected)
 
 
+PARAMETERS = frozenset(
+    {"mode", "text", "example", "kept", "pins", "feature", "token", "next"}
+    | {"source", "measure", "split", "a", "b"}
+)
+"""Those of one text, and those of two sets in contrast."""
+
 PAGE = Page(
     "/prompt",
     "Prompt",
     "What fires on a text of your own, and on two sets of texts in contrast.",
     layout,
     register,
+    parameters=PARAMETERS,
 )

@@ -91,4 +91,5 @@ SECTION = Section(
     "examples.",
     layout=layout,
     register=register,
+    parameters=("rows", "scale", "range"),
 )

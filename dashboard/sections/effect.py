@@ -229,4 +229,5 @@ SECTION = Section(
     layout=layout,
     register=register,
     short="Effect",
+    parameters=NAMES,
 )

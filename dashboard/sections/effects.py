@@ -82,4 +82,5 @@ SECTION = Section(
     layout=layout,
     register=register,
     short="Tokens",
+    parameters=("token",),
 )

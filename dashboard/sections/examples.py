@@ -236,4 +236,5 @@ SECTION = Section(
     "metadata column of the corpus and its value, or example:number for one example.",
     layout=layout,
     register=register,
+    parameters=("extent", "bold", "band", "range", "where", "overlay"),
 )

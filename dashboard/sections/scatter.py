@@ -103,4 +103,5 @@ SECTION = Section(
     layout=layout,
     register=register,
     short="Scatter",
+    parameters=("with",),
 )

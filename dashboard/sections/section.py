@@ -43,6 +43,8 @@ class Section:
     """What it shows of a feature, as the address says; raises LightwellError where that is nothing."""
     register: Callable[[Dash, Queries], None] = no_callbacks
     """Adds its callbacks to an app."""
+    parameters: tuple[str, ...] = ()
+    """What of the address it reads."""
     short: str = ""
     """Its name in the row of links to sections, where the title is long."""
 

@@ -8,7 +8,10 @@ from tests.browser.checks_axe import check_axe
 from tests.browser.served import Visit
 
 pytestmark = pytest.mark.browser
-MESSAGES = (
+MORE = (
+    "/compare?features=1,3",
+    "/prompt?text=the+file",
+    "/prompt?mode=contrast",
     "/nope",
     "/feature/-1",
     "/map?search=nothing-has-this-name",
@@ -22,5 +25,5 @@ def test_every_page(visit: Visit, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_that_only_say_something(visit: Visit, scheme: str) -> None:
-    check_axe(visit, scheme, MESSAGES)
+def test_filled_forms_and_messages(visit: Visit, scheme: str) -> None:
+    check_axe(visit, scheme, MORE)

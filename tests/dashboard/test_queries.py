@@ -126,7 +126,8 @@ def test_features_that_do_not_exist(queries: Queries, value: object) -> None:
 )
 def test_an_absent_artifact_names_its_command(own: Queries, step: str) -> None:
     for output in OUTPUTS[step]:
-        (own.artifacts.directory / output).unlink()
+        path = own.artifacts.directory / output
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     ask = {
         "feature_stats": lambda: own.statistics(1),
         "histograms": lambda: own.histogram(1),
