@@ -37,12 +37,13 @@
       const text = lasso ? areaText(lasso.x, lasso.y) : range ? boxText(range.x, range.y) : undefined;
       return text || app.no_update;
     },
-    rememberMap: function (colour, feature, search, cluster, area) {
+    rememberMap: function (colour, feature, search, cluster, members, area) {
       if (isOpen()) {
         own.remember("colour", colour, "cluster");
         own.remember("feature", feature === "" || feature === null ? undefined : String(feature));
         own.remember("search", search || undefined);
         own.remember("cluster", cluster || undefined);
+        own.remember("set", members || undefined);
         own.remember("area", area || undefined);
         own.purgeGrid("map-grid");
       }
@@ -58,7 +59,7 @@
     const button = event.target.closest && event.target.closest("button");
     if (button && button.id === "map-clear") {
       ["map-search", "map-area"].forEach((name) => set(name, ""));
-      set("map-cluster", null);
+      ["map-cluster", "map-set"].forEach((name) => set(name, null));
     } else if (button && button.id === "area-choose") {
       const typed = [0, 1, 2, 3].map((i) => byId("area-" + i).value);
       if (typed.every((text) => text.trim() && Number.isFinite(Number(text)))) {

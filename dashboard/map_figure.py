@@ -4,7 +4,9 @@ lists of 24,576 numbers would take most of the page's time."""
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,10 @@ MAP_CONFIG: Any = {
 """The map can be moved and zoomed, and an area be chosen on it."""
 ALL, LIT, SELECTED, AREA = range(4)
 """Places of the traces in the figure."""
+LONGEST_CATEGORY = 24
+"""Characters of a category's name beside its colour."""
+LABELLED_EMPHASIS = 0.5
+"""How much larger labelled features are drawn: few among thousands would be lost."""
 DIMMED = 0.13
 """Opacity of the others, where some light up."""
 
@@ -89,6 +95,26 @@ def by_frequency(points: pl.DataFrame) -> Painted:
         "ticktext": ["never", *(formats.short_share(10**power) for power in powers)],
     }
     return Painted(values, scale, first - start, last, "Share of rows (log scale)", ticks)
+
+
+def by_category(points: pl.DataFrame, categories: Mapping[str, NDArray[np.int64]]) -> Painted:
+    """A colour for each category of labels (int64 features each), grey for features without a label.
+
+    As many categories as there are colours, the last standing for all that are rarer.
+    """
+    features, n = points["feature"].to_numpy(), min(len(categories), len(PALETTE))
+    values = np.zeros(len(points), np.float32)
+    for place, (_, chosen) in enumerate(categories.items()):
+        values[np.isin(features, chosen)] = 1 + min(place, len(PALETTE) - 1)
+    names = [plotly_text(name[:LONGEST_CATEGORY]) or "no category" for name in categories][:n]
+    if len(categories) > n:
+        names[-1] = f"{len(categories) - n + 1} more"
+    colours = (SILENT, *PALETTE[:n])
+    edges = np.linspace(0, 1, len(colours) + 1)
+    scale = [[edge, colour] for pair, colour in zip(pairwise(edges), colours, strict=True) for edge in pair]
+    ticks = {"tickvals": list(range(n + 1)), "ticktext": ["no label", *names]}
+    emphasis = (values > 0).astype(np.float32) * LABELLED_EMPHASIS
+    return Painted(values, scale, -0.5, n + 0.5, "Category of the label", ticks, emphasis)
 
 
 def by_similarity(points: pl.DataFrame, cosines: NDArray[np.float32], feature: int) -> Painted:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from dashboard import formats, map_figure
 from dashboard.components.browser import spoken
+from dashboard.components.map_sets import set_field, set_menu
 from dashboard.components.sorted_grid import sorted_grid
 from dashboard.figures import Figure
 from dashboard.grid import Sort
 from dashboard.queries import Queries
-from dashboard.questions.feature_map import MapView, clusters, lit, map_table, similarity
+from dashboard.questions.feature_map import MapView, categories, clusters, lit, map_table, similarity
 from dashboard.sorted_rows import GridColumn
 from dashboard.token_view import visible
 
@@ -51,7 +52,12 @@ COLUMNS = (
     GridColumn("y", "y", "Vertical place on the map.", 86, formatter="lightwellDecimal"),
 )
 """Columns of the table of what lights up: the data of the figure."""
-COLOUR_NAMES = (("cluster", "Cluster"), ("frequency", "Frequency"), ("similarity", "Similarity"))
+COLOUR_NAMES = (
+    ("cluster", "Cluster"),
+    ("frequency", "Frequency"),
+    ("category", "Label"),
+    ("similarity", "Similarity"),
+)
 CLUSTERS_LISTED = 200
 """Clusters in the open list; typing finds the others."""
 CORNERS = ("x from", "x to", "y from", "y to")
@@ -91,7 +97,8 @@ def controls(queries: Queries, view: MapView, area: str) -> html.Div:
     )
     clear = html.Button("Clear", id="map-clear", className="bar-button", title="Light up everything")
     chosen_area = dcc.Store(id="map-area", data=area)
-    parts = [colour, feature, search, _cluster_field(queries, view), clear, chosen_area]
+    sets = [set_field(queries, view), set_menu(queries)]
+    parts = [colour, feature, search, _cluster_field(queries, view), *sets, clear, chosen_area]
     return html.Div(parts, className="map-bar")
 
 
@@ -204,6 +211,8 @@ def painted(queries: Queries, points: pl.DataFrame, view: MapView) -> map_figure
         return map_figure.by_frequency(points)
     if view.colour == "similarity" and view.feature is not None:
         return map_figure.by_similarity(points, similarity(queries, view.feature), view.feature)
+    if view.colour == "category":
+        return map_figure.by_category(points, categories(queries))
     return map_figure.by_cluster(points) if view.colour == "cluster" else map_figure.unpainted(points)
 
 
@@ -225,6 +234,8 @@ def summary(queries: Queries, view: MapView) -> str:
         said = "No feature fits; search for less, or clear what is chosen"
     if view.colour == "similarity" and view.feature is None:
         return f"{said}. Select a feature to colour by similarity to it."
+    if view.colour == "category" and not categories(queries):
+        return f"{said}. No feature has a label yet; write one on a feature's page."
     if view.colour == "frequency" and "frac_active" not in map_table(queries).columns:
         return f"{said}. Frequencies are not computed; run {queries.command('feature_stats')}."
     return said

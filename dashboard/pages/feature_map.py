@@ -7,13 +7,13 @@ from typing import Any
 from dash import Dash, Input, Output, State, html, no_update
 
 from dashboard.address import Address
-from dashboard.components import map_panels
+from dashboard.components import map_panels, map_sets
 from dashboard.components.browser import in_browser
 from dashboard.components.panels import absent
 from dashboard.grid import rows_asked
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
-from dashboard.questions.feature_map import CHOICES, lit, map_table, map_view
+from dashboard.questions.feature_map import CHOICES, answers_version, lit, map_table, map_view
 from dashboard.sorted_rows import NO_ROWS, block, ordered, sorts_of_request, sorts_of_text
 from precompute.errors import LightwellError
 
@@ -39,7 +39,7 @@ def answer(queries: Queries, request: object, chosen: tuple[object, ...]) -> Any
         view = map_view(queries, dict(zip(CHOICES[1:], chosen, strict=True)))
         sorts = map_panels.order(view, sorts_of_request(request, map_panels.COLUMNS))
         rows = rows_asked(request)
-        version = queries.tables.fingerprint("feature_map")
+        version = answers_version(queries)
         question = ("lit", view, tuple(sorts))
         found = queries.tables.memo.get(
             question, version, lambda: ordered(lit(queries, view), sorts, "feature").drop("label", "named")
@@ -56,6 +56,7 @@ def register(app: Dash, queries: Queries) -> None:
         ("map-feature", "value"),
         ("map-search", "value"),
         ("map-cluster", "value"),
+        ("map-set", "value"),
         ("map-area", "data"),
     ]
 
@@ -79,6 +80,7 @@ def register(app: Dash, queries: Queries) -> None:
     def rows(request: object, *chosen: object) -> Any:
         return no_update if request is None else answer(queries, request, chosen)
 
+    map_sets.register(app, queries, [State(*one) for one in fields])
     in_browser(app, "openPoint", Input("map-figure", "clickData"))
     in_browser(app, "rememberMap", colour, *(Input(*one) for one in fields))
     in_browser(app, "rememberMapSort", Input("map-grid", "getRowsRequest"))
@@ -88,7 +90,7 @@ def register(app: Dash, queries: Queries) -> None:
 PAGE = Page(
     "/map",
     "Map",
-    "All features by decoder direction in two dimensions; by cluster, frequency or similarity to one.",
+    "All features by decoder direction in two dimensions; by cluster, frequency, label or similarity to one.",
     layout,
     register,
     parameters=frozenset({*CHOICES, "sort"}),

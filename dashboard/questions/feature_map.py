@@ -16,9 +16,9 @@ from dashboard.queries import Queries
 from dashboard.questions.tokens import decoder_directions
 from dashboard.tables import optional
 
-COLOURS = ("cluster", "frequency", "similarity")
+COLOURS = ("cluster", "frequency", "category", "similarity")
 """What the points can be coloured by."""
-CHOICES = ("colour", "feature", "search", "cluster", "area")
+CHOICES = ("colour", "feature", "search", "cluster", "set", "area")
 """What a person chooses: the parameters of the map's address."""
 STEPS = ("feature_map", "feature_stats", "influences", "tfidf", "corpus")
 """Steps whose artifacts the table of the map joins."""
@@ -39,13 +39,15 @@ class MapView:
     """The selected feature."""
     search: str = ""
     cluster: int | None = None
+    members: str = ""
+    """The name of a feature set."""
     area: tuple[Corner, ...] = ()
     """Corners of a polygon; empty for none."""
 
     @property
     def chooses(self) -> bool:
         """Whether only some features light up."""
-        return bool(self.search or self.area or self.cluster is not None)
+        return bool(self.search or self.area or self.members or self.cluster is not None)
 
 
 def map_view(queries: Queries, chosen: Mapping[str, object]) -> MapView:
@@ -56,6 +58,7 @@ def map_view(queries: Queries, chosen: Mapping[str, object]) -> MapView:
         None if feature is None or feature == "" else queries.known_feature(feature),
         grid.view_of_request({}, chosen.get("search")).search,
         None if cluster is None or cluster == "" else _known_cluster(queries, cluster),
+        _known_set(queries, chosen.get("set")),
         _corners(chosen.get("area")),
     )
 
@@ -67,6 +70,15 @@ def _known_cluster(queries: Queries, value: object) -> int:
         wanted = f"a cluster from 0 to {max(known)}" if known else "none, since the map has no clusters"
         raise AddressError(f"cluster {shortened(value)}", wanted, "choose a cluster on the page")
     return number
+
+
+def _known_set(queries: Queries, value: object) -> str:
+    if value is None or value == "":
+        return ""
+    if not isinstance(value, str):
+        raise AddressError(f"set {shortened(value)}", "the name of a feature set", "choose one on the page")
+    queries.labels.set_features(value)
+    return value
 
 
 def _corners(value: object) -> tuple[Corner, ...]:
@@ -126,12 +138,31 @@ def lit(queries: Queries, view: MapView) -> pl.DataFrame:
         table = table.filter(pl.col("feature").is_in(found.implode()))
     if view.cluster is not None:
         table = table.filter(pl.col("cluster") == view.cluster)
+    if view.members:
+        members = pl.Series(queries.labels.set_features(view.members), dtype=table.schema["feature"])
+        table = table.filter(pl.col("feature").is_in(members.implode()))
     if view.area:
         table = table.filter(pl.Series(inside(table["x"].to_numpy(), table["y"].to_numpy(), view.area)))
     if view.feature is None:
         return table
     cosines = similarity(queries, view.feature)[table["feature"].to_numpy()]
     return table.with_columns(similarity=pl.Series(cosines, nan_to_null=True))
+
+
+def categories(queries: Queries) -> dict[str, NDArray[np.int64]]:
+    """int64 [n], ascending: the features of each category of labels, the most used category first; those
+    that are labelled without a category are under the empty name, which comes last."""
+    frame = optional(queries.labels.frame)
+    if frame is None:
+        return {}
+    named = frame.filter(pl.col("label").fill_null("") != "").with_columns(pl.col("category").fill_null(""))
+    found = {str(name): part["feature"].sort().to_numpy() for (name,), part in named.group_by("category")}
+    return dict(sorted(found.items(), key=lambda item: (not item[0], -len(item[1]), item[0])))
+
+
+def answers_version(queries: Queries) -> tuple[object, ...]:
+    """Changes whenever what lights up may change: with the artifacts, the labels and the sets."""
+    return (*(queries.tables.fingerprint(step) for step in STEPS), optional(queries.labels.version))
 
 
 def similarity(queries: Queries, feature: int) -> NDArray[np.float32]:

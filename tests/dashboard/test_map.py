@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,32 @@ from hypothesis import strategies as st
 
 from dashboard import map_figure
 from dashboard.address import AddressError
-from dashboard.components import map_panels
+from dashboard.components import map_panels, map_sets
 from dashboard.pages import feature_map as page
 from dashboard.queries import Queries
-from dashboard.questions.feature_map import COLOURS, clusters, inside, lit, map_table, map_view, similarity
-from tests.dashboard.made_artifacts import D_SAE, PlainArtifacts
+from dashboard.questions.feature_map import (
+    COLOURS,
+    categories,
+    clusters,
+    inside,
+    lit,
+    map_table,
+    map_view,
+    similarity,
+)
+from precompute.errors import LightwellError
+from precompute.labels.content import Content
+from tests.dashboard.made_artifacts import D_SAE, PlainArtifacts, plain_artifacts
 
 SQUARE = "-1:-1,1:-1,1:1,-1:1"
 SHARES = (0.0, 1e-5, 0.003, 0.2, None)
+
+
+@pytest.fixture
+def own(artifacts: PlainArtifacts, tmp_path: Path) -> Queries:
+    """The same artifacts in a data directory that has no label yet."""
+    (tmp_path / "precomputed_test").symlink_to(artifacts.directory)
+    return Queries(plain_artifacts(tmp_path / "precomputed_test"), author="ann")
 
 
 def unpacked(array: dict[str, str]) -> np.ndarray:
@@ -154,14 +173,51 @@ def test_odd_views_are_refused(queries: Queries, chosen: dict[str, object]) -> N
 
 def test_rows_are_those_that_light_up_the_most_similar_first(queries: Queries) -> None:
     request = {"startRow": 0, "endRow": 100, "sortModel": []}
-    answer = page.answer(queries, request, (4, "", None, SQUARE))
+    answer = page.answer(queries, request, (4, "", None, None, SQUARE))
     chosen = view(queries, feature=4, area=SQUARE)
     expected = lit(queries, chosen).sort("similarity", "feature", descending=[True, False])
     assert [row["feature"] for row in answer["rowData"]] == expected["feature"].to_list()
     assert answer["rowCount"] == expected.height
-    assert page.answer(queries, request, (-4, "", None, None))["rowCount"] == 0
+    assert page.answer(queries, request, (-4, "", None, None, None))["rowCount"] == 0
 
 
 def test_colouring_by_similarity_asks_for_a_feature(queries: Queries) -> None:
     assert "Select a feature" in map_panels.summary(queries, view(queries, colour="similarity"))
     assert "No feature fits" in map_panels.summary(queries, view(queries, search="nothing-is-like-this"))
+
+
+def test_categories_of_labels_colour_their_features_and_more_than_the_colours_share_the_last(
+    own: Queries,
+) -> None:
+    assert "No feature has a label yet" in map_panels.summary(own, view(own, colour="category"))
+    store = own.labels.store
+    n_categories = len(map_figure.PALETTE) + 2
+    for feature in range(n_categories):
+        store.write(feature, Content("a label", f"kind {feature:02d}"), "ann", None)
+    store.write(n_categories, Content("another", "kind 00"), "ann", None)
+    store.write(n_categories + 1, Content(notes="only a note"), "ann", None)
+    found = categories(own)
+    assert next(iter(found)) == "kind 00"
+    assert found["kind 00"].tolist() == [0, n_categories]
+    points = map_table(own)
+    paint = map_figure.by_category(points, found)
+    value = dict(zip(points["feature"], paint.values.tolist(), strict=True))
+    assert value[0] == value[n_categories] == 1
+    assert value[n_categories + 1] == 0
+    assert value[n_categories - 1] == value[n_categories - 2] == len(map_figure.PALETTE)
+    assert paint.ticks["ticktext"][:2] == ["no label", "kind 00"]
+    assert paint.ticks["ticktext"][-1] == "3 more"
+    go.Figure(map_panels.figure(own, view(own, colour="category")))
+
+
+def test_what_lights_up_is_kept_as_a_set_that_lights_up_again(own: Queries) -> None:
+    chosen = (None, "", None, None, SQUARE)
+    words, known = map_sets.make(own, "middle", "ann", chosen)
+    inside_it = lit(own, view(own, area=SQUARE))["feature"].to_list()
+    assert words == f"Made “middle”: {len(inside_it)} features."
+    assert [entry["value"] for entry in known] == ["middle"]
+    assert lit(own, view(own, set="middle"))["feature"].to_list() == inside_it
+    assert "a set's name" in map_sets.make(own, "", "ann", chosen)[0]
+    for name in ("none such", 7, ["middle"]):
+        with pytest.raises(LightwellError):
+            view(own, set=name)
