@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,29 @@ from precompute import open_artifacts
 from precompute.pipeline.registry import steps
 from precompute.reading import Artifacts
 from tests.browser.checks import check_everything
+from tests.browser.checks_compare import check_all_of_comparing
+from tests.browser.checks_feature import check_all_of_feature
+from tests.browser.checks_labels import check_all_of_labels
+from tests.browser.checks_map import check_all_of_map
+from tests.browser.checks_prompt import check_all_of_prompts
+from tests.browser.checks_table import check_all_of_the_table
+from tests.browser.checks_tokens import check_all_of_tokens
 from tests.browser.served import Visit
 from tests.served_command import ROOT, started
 
 pytestmark = [pytest.mark.full, pytest.mark.browser, pytest.mark.timeout(1200)]
+
+CHECKS = (
+    check_everything,
+    check_all_of_the_table,
+    check_all_of_feature,
+    check_all_of_comparing,
+    check_all_of_tokens,
+    check_all_of_map,
+    check_all_of_prompts,
+    check_all_of_labels,
+)
+"""Values on the pages equal those of the artifacts; labels, which are written, come last."""
 
 
 def unified(name: str, data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -75,15 +95,27 @@ def test_the_sae_is_as_good_as_its_model_card_says(artifacts: Artifacts) -> None
     assert share_silent / artifacts.row_store().d_sae <= most_dead
 
 
-def test_every_page_in_the_browser(artifacts: Artifacts, data: Path, browser: object) -> None:
+@pytest.fixture(scope="module")
+def base(artifacts: Artifacts, data: Path) -> Iterator[str]:
+    """Address of the server that the README's command starts."""
     command = ["./run_dashboard.sh", artifacts.model_type.name, "--data-dir", str(data), "--port", "0"]
-    with started(command, cwd=ROOT) as base:
-        with urllib.request.urlopen(base + "/healthz") as answer:
-            health = json.load(answer)
-        assert health["status"] == "ok"
-        assert health["model_type"] == artifacts.model_type.name
-        context = browser.new_context(viewport={"width": 1280, "height": 800})  # type: ignore[attr-defined]
-        visit = Visit(context.new_page(), base)
-        check_everything(visit, artifacts)
-        context.close()
-        assert visit.wrongs == []
+    with started(command, cwd=ROOT) as address:
+        yield address
+
+
+def test_health(base: str, artifacts: Artifacts) -> None:
+    with urllib.request.urlopen(base + "/healthz") as answer:
+        health = json.load(answer)
+    assert health["status"] == "ok"
+    assert health["model_type"] == artifacts.model_type.name
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_every_page_in_the_browser(
+    base: str, artifacts: Artifacts, browser: object, check: Callable[[Visit, Artifacts], None]
+) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})  # type: ignore[attr-defined]
+    visit = Visit(context.new_page(), base)
+    check(visit, artifacts)
+    context.close()
+    assert visit.wrongs == []
