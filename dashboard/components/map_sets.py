@@ -9,8 +9,8 @@ from dash import Dash, Input, Output, State, html
 
 from dashboard.components.browser import spoken
 from dashboard.components.label_editor import author_field, longest
+from dashboard.components.menus import popover
 from dashboard.components.set_menu import told
-from dashboard.components.view_bar import popover
 from dashboard.labelling import set_making
 from dashboard.labelling.text import shown
 from dashboard.queries import Queries

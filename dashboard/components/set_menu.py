@@ -12,7 +12,7 @@ from dashboard import formats
 from dashboard.address import with_parameters
 from dashboard.components.browser import in_browser, spoken
 from dashboard.components.label_editor import author_field, longest
-from dashboard.components.view_bar import popover
+from dashboard.components.menus import popover
 from dashboard.grid import SET_PARAMETER
 from dashboard.labelling import set_making
 from dashboard.labelling.text import shown

@@ -8,6 +8,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from dashboard.components.browser import other_base, spoken
+from dashboard.components.menus import button_words, menu_target
 from dashboard.components.palette import palette_button
 from dashboard.pages import PAGES
 from dashboard.queries import Queries
@@ -28,6 +29,8 @@ DARK = [
 THEME = {
     "colors": {"dark": DARK},
     "primaryColor": "indigo",
+    # White on it is read as easily as text must be.
+    "primaryShade": {"light": 7, "dark": 8},
     "defaultRadius": "md",
     "fontFamily": "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif",
     "fontFamilyMonospace": "ui-monospace, 'SF Mono', 'Cascadia Mono', 'DejaVu Sans Mono', Menlo, monospace",
@@ -80,7 +83,7 @@ def switch(queries: Queries) -> Any:
     name, place = queries.model_type.name, queries.place
     if len(place.names) < 2:
         return html.Span(name, className="model-type", title="Model type that is shown")
-    sign = html.Button([name, html.Span("▾", className="caret")], className="model-type", id="model-type")
+    sign = menu_target(button_words(name), "model-type", "model-type")
     others = [
         dmc.MenuItem(
             other,
@@ -92,7 +95,7 @@ def switch(queries: Queries) -> Any:
         )
         for other in place.names
     ]
-    menu = [dmc.MenuTarget(sign), dmc.MenuDropdown([dmc.MenuLabel("Model type"), *others])]
+    menu = [sign, dmc.MenuDropdown([dmc.MenuLabel("Model type"), *others])]
     return dmc.Menu(menu, position="bottom-end", shadow="md")
 
 

@@ -15,6 +15,7 @@ from dashboard import columns, formats, grid
 from dashboard.address import with_parameters
 from dashboard.columns import BY_NAME, COLUMNS
 from dashboard.components.browser import spoken
+from dashboard.components.menus import button_words, menu_target, popover
 from dashboard.export import FORMATS
 from dashboard.labelling.text import shown as written
 from dashboard.queries import Queries
@@ -159,7 +160,10 @@ def export_menu(queries: Queries) -> dmc.Menu:
     ]
     label = dmc.MenuLabel("All filtered rows, shown columns")
     return dmc.Menu(
-        [dmc.MenuTarget(_button("Export", "export-button")), dmc.MenuDropdown([label, *items])],
+        [
+            menu_target(button_words("Export"), "bar-button", "export-button"),
+            dmc.MenuDropdown([label, *items]),
+        ],
         position="bottom-end",
         shadow="md",
     )
@@ -174,22 +178,3 @@ def compare_link(queries: Queries) -> dcc.Link:
         className="bar-button off",
         title="Choose 2 to 10 rows (checkbox, or Space on a row), then press c",
     )
-
-
-def popover(label: str, content: Sequence[Any], name: str, width: int) -> dmc.Popover:
-    """A button that opens something; Escape closes it and gives the focus back."""
-    return dmc.Popover(
-        [
-            dmc.PopoverTarget(_button(label, name)),
-            dmc.PopoverDropdown(list(content), className="bar-popover"),
-        ],
-        trapFocus=True,
-        returnFocus=True,
-        position="bottom-end",
-        shadow="md",
-        width=width,
-    )
-
-
-def _button(label: str, name: str) -> html.Button:
-    return html.Button([label, html.Span("▾", className="caret")], id=name, className="bar-button")

@@ -108,7 +108,8 @@ def _examples(queries: Queries, feature: int) -> list[dict[str, str]]:
 
     def found() -> list[dict[str, str]]:
         listed = queries.rows_of("examples", feature)
-        top = listed.filter(listed["band"] == "top").sort("rank").head(EXAMPLES_OFFERED)
+        top = listed.filter(listed["band"] == "top").sort("rank")
+        top = top.unique("example", keep="first", maintain_order=True).head(EXAMPLES_OFFERED)
         rows = zip(top["example"], top["position"], top["activation"], strict=True)
         return [{"value": str(e), "label": f"{act:.4g} · {_line(queries, e, p)}"} for e, p, act in rows]
 

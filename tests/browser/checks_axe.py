@@ -12,6 +12,8 @@ GRAVE = ("serious", "critical")
 FIND = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations.map((found) => ({
   rule: found.id, impact: found.impact, places: found.nodes.slice(0, 4).map((n) => n.html.slice(0, 200)),
 }))"""
+GRIDS_DRAWN = """() => Array.from(document.querySelectorAll('.ag-root'))
+  .every((grid) => grid.querySelector('.ag-header-cell'))"""
 
 
 def grave_violations(visit: Visit) -> list[dict[str, object]]:
@@ -26,6 +28,7 @@ def check_axe(visit: Visit, scheme: str, paths: Iterable[str] = ()) -> None:
     found = {}
     for path in paths or [page.shown_at for page in PAGES]:
         visit.open(path)
+        visit.page.wait_for_function(GRIDS_DRAWN)
         violations = grave_violations(visit)
         if violations:
             found[path] = violations
