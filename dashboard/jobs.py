@@ -57,6 +57,11 @@ class Jobs:
         self._submitting = threading.Lock()
         self._following = threading.Semaphore(MOST_FOLLOWED)
 
+    def know(self, artifacts: Artifacts, states: States) -> None:
+        """Use what an app has opened already."""
+        self._opened[artifacts.model_type.name] = artifacts
+        self._states[artifacts.model_type.name] = states
+
     def artifacts(self, name: str) -> Artifacts:
         """What is computed for a model type."""
         if name not in self._opened:

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -33,10 +34,6 @@ SECONDS_KEPT = 30.0
 DIRECTORY_PREFIX = "lightwell-callbacks-"
 
 
-class _JsonDisk(diskcache.JSONDisk):  # type: ignore[misc]
-    """Values as JSON, never as pickles."""
-
-
 class ThreadManager(DiskcacheManager):  # type: ignore[misc]
     """Runs background callbacks in threads of the server.
 
@@ -45,12 +42,15 @@ class ThreadManager(DiskcacheManager):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.directory = private_directory()
+        weakref.finalize(self, shutil.rmtree, self.directory, ignore_errors=True)
         self._threads = ThreadPoolExecutor(N_THREADS, thread_name_prefix="callback")
         self._running: dict[str, Future[Any]] = {}
         self._ended: dict[str, float] = {}
         self._secret: bytes | None = None
         self._lock = threading.Lock()
-        super().__init__(diskcache.Cache(str(self.directory), disk=_JsonDisk), expire=SECONDS_KEPT)
+        # Values as JSON: a pickle that somebody else had put there would be run.
+        cache = diskcache.Cache(str(self.directory), disk=diskcache.JSONDisk)
+        super().__init__(cache, expire=SECONDS_KEPT)
 
     def build_cache_key(self, *_arguments: Any, **_options: Any) -> str:
         """A key of its own for each call: equal calls of two tabs would take each other's answers."""

@@ -59,7 +59,7 @@ def raises(_context: StepContext) -> None:
 def disk_full(context: StepContext) -> None:
     """A disk on which nothing fits any more."""
     context.progress.start(10, "rows")
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         full.write(b"x" * 100_000)
 
 
