@@ -84,7 +84,8 @@ def refilled(queries: Queries, wanted: object) -> dict[str, Any]:
     if not isinstance(anchors, list):
         raise AddressError("no list of anchors", "ids of parts of the page", "reload the page")
     content = page_for(queries, given.get("path"), given.get("search")).content
-    parts = {part.id: part for part in _parts(content) if isinstance(getattr(part, "id", None), str)}
+    named = ((getattr(part, "id", None), part) for part in _parts(content))
+    parts = {name: part for name, part in named if isinstance(name, str)}
     found = [anchor for anchor in anchors[:MOST_ANCHORS] if isinstance(anchor, str) and anchor in parts]
     for anchor in found:
         set_props(anchor, {"children": getattr(parts[anchor], "children", None)})

@@ -34,7 +34,7 @@ SECONDS_KEPT = 30.0
 DIRECTORY_PREFIX = "lightwell-callbacks-"
 
 
-class ThreadManager(DiskcacheManager):  # type: ignore[misc]
+class ThreadManager(DiskcacheManager):
     """Runs background callbacks in threads of the server.
 
     Dash's own forks the server for each, which would hang Polars, has no limit, and outlives the server.
@@ -50,7 +50,7 @@ class ThreadManager(DiskcacheManager):  # type: ignore[misc]
         self._lock = threading.Lock()
         # Values as JSON: a pickle that somebody else had put there would be run.
         cache = diskcache.Cache(str(self.directory), disk=diskcache.JSONDisk)
-        super().__init__(cache, expire=SECONDS_KEPT)
+        super().__init__(cache, expire=SECONDS_KEPT)  # type: ignore[no-untyped-call]
 
     def build_cache_key(self, *_arguments: Any, **_options: Any) -> str:
         """A key of its own for each call: equal calls of two tabs would take each other's answers."""
@@ -59,7 +59,7 @@ class ThreadManager(DiskcacheManager):  # type: ignore[misc]
     def call_job_fn(self, key: str, job_fn: Callable[..., Any], args: Any, context: Any) -> str:
         """Run the callback soon; gives the name under which it is known."""
         job = uuid.uuid4().hex
-        future = self._threads.submit(job_fn, key, self._make_progress_key(key), args, context)
+        future = self._threads.submit(job_fn, key, progress_key(key), args, context)
         with self._lock:
             self._running[job] = future
         future.add_done_callback(lambda _: self._note_end(job))
@@ -110,7 +110,12 @@ def private_directory() -> Path:
 
 
 def _me() -> str:
-    return psutil.Process().username()
+    return str(psutil.Process().username())
+
+
+def progress_key(key: str) -> str:
+    """Under which Dash looks for how far a callback is."""
+    return f"{key}-progress"
 
 
 def celery_manager(celery: Celery, place: dict[str, Any]) -> CeleryManager:
@@ -120,12 +125,12 @@ def celery_manager(celery: Celery, place: dict[str, Any]) -> CeleryManager:
     """
     from dash import CeleryManager
 
-    class Manager(CeleryManager):  # type: ignore[misc]
+    class Manager(CeleryManager):
         def build_cache_key(self, *_arguments: Any, **_options: Any) -> str:
             return uuid.uuid4().hex
 
         def call_job_fn(self, key: str, job_fn: Any, args: Any, _context: Any) -> str:
-            task = job_fn.delay(key, self._make_progress_key(key), [*args, place], {})
+            task = job_fn.delay(key, progress_key(key), [*args, place], {})
             return str(task.task_id)
 
         def terminate_job(self, _job: Any) -> None:
@@ -137,4 +142,4 @@ def celery_manager(celery: Celery, place: dict[str, Any]) -> CeleryManager:
         def close(self) -> None:
             self.handle.close()
 
-    return Manager(celery)
+    return Manager(celery)  # type: ignore[no-untyped-call]

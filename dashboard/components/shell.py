@@ -84,7 +84,7 @@ def header(queries: Queries) -> html.Header:
 
 def jobs_badge(queries: Queries) -> dcc.Link:
     """How many jobs run, on every page; leads to them."""
-    inner = ["Jobs", html.Span(id="jobs-count")]
+    inner: list[Any] = ["Jobs", html.Span(id="jobs-count")]
     return dcc.Link(inner, href=queries.href("/jobs"), id="jobs-badge", className="jobs-badge")
 
 

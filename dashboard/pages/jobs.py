@@ -35,7 +35,7 @@ def layout(queries: Queries, asked: Address) -> html.Div:
         return html.Div([html.H1("Jobs"), empty("These pages are shown by no server, so there are no jobs")])
     chosen = asked.parameters.get("job")
     parts = [*([job_panel(jobs, chosen)] if chosen is not None else []), *live_panels(queries, jobs)]
-    live = {"data-live": "yes"}
+    live: dict[str, Any] = {"data-live": "yes"}
     heading = html.Div(html.H1("Jobs"), className="page-head")
     return html.Div(
         [heading, html.Div(parts, id="jobs-live", className="jobs-live", **live)], className="jobs-page"
@@ -67,7 +67,7 @@ def active_panel(queries: Queries, active: list[JobRecord]) -> Any:
 def _active_job(queries: Queries, record: JobRecord, active: list[JobRecord]) -> html.Div:
     n_ahead = sum(other.state == "queued" and other.id < record.id for other in active)
     share = job_words.share(record) if record.state == "running" else None
-    value = {} if share is None else {"value": f"{share:.3f}"}
+    value: dict[str, Any] = {} if share is None else {"value": f"{share:.3f}"}
     cancelling = record.cancel_request.exists()
     told: dict[str, Any] = {"data-job": record.id}
     head = html.Div(
@@ -145,7 +145,7 @@ def _ended_row(queries: Queries, record: JobRecord) -> html.Tr:
     again = "Resume" if record.state == "interrupted" else "Retry"
     retry = [html.Button(again, className="job-retry", **told)] if record.state in RESUMABLE else []
     what = [html.Div(job_words.title(record)), html.Div(_done(record), className="job-about")]
-    how = [html.Span(record.state, className=f"state {record.state}")]
+    how: list[Any] = [html.Span(record.state, className=f"state {record.state}")]
     if record.error:
         how.append(html.Div(f"{record.error}.", className="job-error"))
     return html.Tr(

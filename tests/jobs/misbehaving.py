@@ -1,4 +1,7 @@
-"""A job whose step does something odd: `python -m tests.jobs.misbehaving HOW RECORD`."""
+"""A job whose step does something odd: `python -m tests.jobs.misbehaving HOW RECORD`.
+
+With `once-HOW` it does so only the first time, as the file that MARK names can tell.
+"""
 
 from __future__ import annotations
 
@@ -104,14 +107,21 @@ WAYS: dict[str, Callable[[StepContext], None]] = {
 }
 
 
-def counted(run: Callable[[StepContext], None]) -> Callable[[StepContext], None]:
-    """The step, noting that it ran."""
+def runs_noted(mark: Path) -> int:
+    """How often the step has run."""
+    return len(mark.read_text().splitlines()) if mark.exists() else 0
+
+
+def counted(run: Callable[[StepContext], None], once: bool) -> Callable[[StepContext], None]:
+    """The step, noting that it ran; misbehaving only the first time if `once`."""
 
     def noted(context: StepContext) -> None:
+        n_before = 0
         if MARK in os.environ:
+            n_before = runs_noted(Path(os.environ[MARK]))
             with Path(os.environ[MARK]).open("a") as mark:
                 mark.write(f"{os.getpid()}\n")
-        run(context)
+        (REAL if once and n_before else run)(context)
 
     return noted
 
@@ -122,5 +132,6 @@ def command(how: str) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    object.__setattr__(steps()[STEP], "run", counted(WAYS[sys.argv[1]]))
+    how = sys.argv[1]
+    object.__setattr__(steps()[STEP], "run", counted(WAYS[how.removeprefix("once-")], "once-" in how))
     sys.exit(main(sys.argv[2:]))
