@@ -23,6 +23,7 @@
   const filled = new Set();
   let filling = null;
   let shownVersion = "";
+  let stirred = false;
 
   function base() {
     const config = document.getElementById("_dash-config");
@@ -201,7 +202,7 @@
       }
     }
     const live = document.querySelector("[data-live]");
-    if (live && answer.version !== shownVersion) {
+    if (live && (stirred || answer.version !== shownVersion)) {
       anchors.add(live.id);
     }
     if (anchors.size) {
@@ -220,6 +221,7 @@
     filling.keys.forEach((key) => filled.add(key));
     shownVersion = filling.version;
     filling = null;
+    stirred = false;
     set("url", { pathname: window.location.pathname, search: window.location.search });
   }
 
@@ -372,7 +374,7 @@
     noteAction: function (told) {
       if (told) {
         notice(told.error || told.said, Boolean(told.error));
-        shownVersion = "";
+        stirred = true;
         lookSoon();
       }
     },
@@ -384,6 +386,7 @@
           filling.keys.forEach((key) => filled.add(key));
           shownVersion = filling.version;
           filling = null;
+          stirred = false;
         }
         window.setTimeout(paintAll, 0);
       }
@@ -401,11 +404,8 @@
         fresh.forEach(paint);
         lookSoon();
       }
-      const live = document.querySelector("[data-live]");
-      if (!live) {
+      if (!document.querySelector("[data-live]")) {
         shownVersion = "";
-      } else if (!shownVersion) {
-        shownVersion = answer.version || "none";
       }
     });
     seen.observe(document.body, { childList: true, subtree: true });

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,19 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import waitress
 
-from dashboard.security import Guard
 from dashboard.server import Server
 from dashboard.service import Service
-from dashboard.settings import LOOPBACK_NAMES, DashboardSettings
+from dashboard.settings import DashboardSettings
 from precompute.jobs.board import JobBoard
 from precompute.jobs.launcher import Limits
 from precompute.jobs.processes import started_by
 from precompute.jobs.record import JobRecord
 from precompute.pipeline.plan import Plan
 from precompute.pipeline.subjects import Subject, open_subject
-from tests.browser.served import Visit
+from tests.browser.served import Visit, answering
 from tests.jobs.conftest import take_away
 from tests.jobs.misbehaving import MARK, STEP, command, runs_noted
 from tests.tiny import TinyFiles
@@ -119,16 +116,8 @@ def serving_jobs(workshop: Workshop, how: str, limits: Limits | None = None) -> 
         model_type="mine", config=files.config, data_dir=files.root / "data", precompute=False
     )
     service = Service(settings, None, command(how), limits)
-    application = Server(settings, service=service)
-    server = waitress.create_server(Guard(application, LOOPBACK_NAMES), host="127.0.0.1", port=0, threads=8)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.effective_port}{application.prefix}"
-    finally:
-        server.close()
-        server.task_dispatcher.shutdown(timeout=2)
-        application.close()
+    with answering(Server(settings, service=service)) as base:
+        yield base
 
 
 @dataclass

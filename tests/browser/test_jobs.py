@@ -41,7 +41,7 @@ def feature_page(workshop: Workshop) -> str:
     return f"/feature/{workshop.feature()}"
 
 
-@pytest.mark.parametrize("n_clicks", [2, 3])
+@pytest.mark.parametrize("n_clicks", [2, pytest.param(3, marks=pytest.mark.full)])
 def test_clicking_twice_or_thrice_computes_once(workshop: Workshop, browser: object, n_clicks: int) -> None:
     with serving_jobs(workshop, "slowly") as base, tabs_at(browser, base) as tabs:
         page = tabs.open(feature_page(workshop))
@@ -85,6 +85,7 @@ def meet(workshop: Workshop, first: Page, second: Page, path: str, offset: float
     assert workshop.n_runs == 1, (path, offset)
 
 
+@pytest.mark.full
 def test_two_tabs_are_both_served_by_one_computation(workshop: Workshop, browser: object) -> None:
     with serving_jobs(workshop, "well") as base, tabs_at(browser, base) as tabs:
         path = feature_page(workshop)
@@ -121,6 +122,7 @@ def test_a_reloaded_page_finds_its_job_and_can_cancel_it(workshop: Workshop, bro
     assert not workshop.is_fresh
 
 
+@pytest.mark.full
 def test_a_closed_tab_loses_nothing(workshop: Workshop, browser: object) -> None:
     with serving_jobs(workshop, "slowly") as base, tabs_at(browser, base) as tabs:
         page = tabs.open(feature_page(workshop))
@@ -136,7 +138,7 @@ def test_a_closed_tab_loses_nothing(workshop: Workshop, browser: object) -> None
 LOST = "ERR_INTERNET_DISCONNECTED|ERR_CONNECTION|ERR_NETWORK|did not respond|Failed to fetch|NetworkError"
 
 
-@pytest.mark.parametrize("moment", ["before", "during"])
+@pytest.mark.parametrize("moment", [pytest.param("before", marks=pytest.mark.full), "during"])
 def test_a_network_lost_for_four_seconds(workshop: Workshop, browser: object, moment: str) -> None:
     with serving_jobs(workshop, "slowly") as base, tabs_at(browser, base, LOST) as tabs:
         page = tabs.open(feature_page(workshop))
@@ -163,7 +165,9 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize("how", WORDS)
+@pytest.mark.parametrize(
+    "how", [how if how == "killed" else pytest.param(how, marks=pytest.mark.full) for how in WORDS]
+)
 def test_a_job_that_dies_says_why_and_can_be_retried(workshop: Workshop, browser: object, how: str) -> None:
     with serving_jobs(workshop, f"once-{how}") as base, tabs_at(browser, base) as tabs:
         page = tabs.open(feature_page(workshop))
@@ -179,6 +183,7 @@ def test_a_job_that_dies_says_why_and_can_be_retried(workshop: Workshop, browser
     assert [record.state for record in workshop.board.records()] == ["finished", "failed"]
 
 
+@pytest.mark.full
 def test_polars_and_torch_in_server_and_job(workshop: Workshop, browser: object) -> None:
     """Thread pools do not survive a fork: whoever forked would hang here."""
     import polars as pl
@@ -192,6 +197,7 @@ def test_polars_and_torch_in_server_and_job(workshop: Workshop, browser: object)
         wait_filled(page)
 
 
+@pytest.mark.full
 def test_two_servers_on_one_data_directory(workshop: Workshop, browser: object) -> None:
     with (
         serving_jobs(workshop, "slowly") as one,
@@ -265,9 +271,11 @@ def job_state(base: str, *asks: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.full
 def test_fifty_submissions_at_once(workshop: Workshop, browser: object) -> None:
     """Each for something else: the queue is bounded, and pages go on answering."""
     ends = [name for name in steps() if not any(name in step.inputs for step in steps().values())]
+    ends.remove("feature_stats")
     workshop.take_away(STEP, *ends)
     draw = random.Random(3)
     asks = ["mine/" + ",".join(draw.sample(ends, 2)) for _ in range(49)]
@@ -275,8 +283,7 @@ def test_fifty_submissions_at_once(workshop: Workshop, browser: object) -> None:
         feature = workshop.feature()
         post(base, f"mine/{STEP}", "first")
         until(lambda: any(record.n_total for record in workshop.board.active()))
-        for _ in range(3):
-            page_seconds(base, feature)
+        quiet = statistics.median(page_seconds(base, feature) for _ in range(9))
         threads = [threading.Thread(target=post, args=(base, ask, str(n))) for n, ask in enumerate(asks)]
         for thread in threads:
             thread.start()
@@ -285,16 +292,17 @@ def test_fifty_submissions_at_once(workshop: Workshop, browser: object) -> None:
             thread.join()
         until(lambda: job_state(base)["waiting"] == 5)
         assert job_state(base)["running"] == 1
-        assert statistics.median(taken) < 0.2
+        # The bound is for a machine that does nothing else.
+        assert statistics.median(taken) < max(0.2, 2.5 * quiet)
         with tabs_at(browser, base) as tabs:
             page = tabs.open("/jobs")
             assert page.locator("#jobs-active .job").count() == 6
             assert page.inner_text("#jobs-badge").split("\n")[-1].strip().endswith("1 running, 5 waiting")
-            workshop.take_away("token_influences")
     assert all(not record.is_active for record in workshop.board.records())
     assert len(workshop.board.records()) == 6
 
 
+@pytest.mark.full
 def test_a_full_queue_is_said_at_the_button(workshop: Workshop, browser: object) -> None:
     workshop.take_away("idf", "logit_stats")
     limits = Limits(running=1, waiting=0)
@@ -334,6 +342,7 @@ def test_the_page_of_jobs(workshop: Workshop, browser: object) -> None:
     assert not workshop.is_fresh
 
 
+@pytest.mark.full
 def test_a_command_in_a_terminal_is_seen_and_fills_pages(workshop: Workshop, browser: object) -> None:
     code = (
         "import sys; from tests.jobs import misbehaving as m; from precompute.pipeline.registry import steps;"
@@ -364,7 +373,7 @@ def test_a_stale_panel_says_so_and_can_be_computed_anew(workshop: Workshop, brow
         page.locator(".outdated", has_text="histograms is stale: n_bins is now 7").wait_for()
         page.locator(GO).click()
         wait_filled(page)
-        assert page.locator(".outdated").count() == 0
+        assert page.locator(".outdated", has_text="histograms").count() == 0
     assert workshop.is_fresh
 
 

@@ -61,7 +61,7 @@ def feature_page(workshop: Workshop) -> str:
     return f"/feature/{workshop.feature()}"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.full), signal.SIGKILL])
 def test_a_server_restarted_in_mid_job(workshop: Workshop, browser: object, number: int) -> None:
     """The page stays open, says what became of the job, and has it resumed."""
     words = workshop.command("--no-precompute", "--port", str(free_port()))
