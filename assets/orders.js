@@ -239,6 +239,8 @@
     return made;
   }
 
+  const AGAIN = { interrupted: "Resume", failed: "Retry" };
+
   const DRAWN = {
     idle: function (control, parts) {
       parts.stopped = control.appendChild(element("span", "compute-stopped"));
@@ -263,8 +265,9 @@
     idle: function (control, parts, view) {
       const ask = control.dataset.ask;
       const stopped = view && view.stopped;
-      const again = stopped ? (stopped.state === "interrupted" ? "Resume" : "Retry") : control.dataset.label;
+      const again = (stopped && AGAIN[stopped.state]) || control.dataset.label;
       put(parts.stopped, stopped ? stopped.words : "");
+      parts.stopped.classList.toggle("bad", Boolean(stopped) && stopped.state === "failed");
       put(parts.go, pending.has(ask) ? "Asking…" : again);
       parts.go.disabled = pending.has(ask);
       put(parts.cost, view ? view.cost : "");

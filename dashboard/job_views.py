@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from dashboard import job_words
 from dashboard.asks import Ask
 from dashboard.jobs import Jobs
+from dashboard.states import States
 from precompute.errors import LightwellError
 from precompute.jobs.record import RESUMABLE, JobRecord
 from precompute.pipeline.runner import UP_TO_DATE
@@ -38,9 +40,9 @@ def _version(records: Iterable[JobRecord]) -> str:
 
 def _ask_view(jobs: Jobs, ask: Ask, records: Sequence[JobRecord]) -> dict[str, Any]:
     states = jobs.states(ask.model_type)
-    known = states.all()
-    needed = ask.verify or any(name not in known or known[name].state not in UP_TO_DATE for name in ask.names)
-    last = last_of(ask, records, jobs)
+    lacking = _lacking(states, ask)
+    needed = bool(lacking)
+    last = last_of(directory_of(ask.model_type, jobs.board.data_dir), lacking, records)
     stopped = last is not None and last.state in RESUMABLE and needed
     return {
         "version": states.version_of(ask.names),
@@ -59,19 +61,24 @@ def _cost(jobs: Jobs, ask: Ask) -> str:
     return job_words.about(cost) if cost is not None and cost.steps else ""
 
 
-def last_of(ask: Ask, records: Sequence[JobRecord], jobs: Jobs) -> JobRecord | None:
-    """The job that is at what is asked for, or else the last that should have done it and did not."""
-    mine = [record for record in records if _concerns(record, ask, jobs)]
+def _lacking(states: States, ask: Ask) -> frozenset[str]:
+    """Which of the steps are not up to date; where that cannot be judged, all."""
+    known = states.all()
+    return frozenset(
+        name for name in ask.names if ask.verify or name not in known or known[name].state not in UP_TO_DATE
+    )
+
+
+def last_of(directory: Path, lacking: Collection[str], records: Sequence[JobRecord]) -> JobRecord | None:
+    """The job that is at all that is lacking, or else the last that should have done it and did not."""
+    mine = [record for record in records if record.subject_directory == directory and _is_at(record, lacking)]
     at_work = [record for record in mine if record.is_active]
     return at_work[-1] if at_work else mine[0] if mine else None
 
 
-def _concerns(record: JobRecord, ask: Ask, jobs: Jobs) -> bool:
-    if record.subject_directory != directory_of(ask.model_type, jobs.board.data_dir):
-        return False
-    done = {step.step for step in record.done}
-    left = set(record.steps) - done if record.state != "finished" else set(record.steps)
-    return bool(left & set(ask.names))
+def _is_at(record: JobRecord, lacking: Collection[str]) -> bool:
+    done = {step.step for step in record.done} if record.state != "finished" else set()
+    return bool(lacking) and set(lacking) <= set(record.steps) - done
 
 
 def job_view(record: JobRecord, records: Sequence[JobRecord]) -> dict[str, Any]:
