@@ -136,7 +136,8 @@ class Tabs:
         visit = Visit(self.context.new_page(), self.base)
         visit.page.set_default_timeout(PATIENT)
         self.visits.append(visit)
-        visit.open(path)
+        visit.page.goto(self.base + path)
+        visit.page.wait_for_selector("#page > *")
         return visit.page
 
     def close(self, expected: str = "$.") -> None:
