@@ -21,6 +21,7 @@ class Narrator:
         self._bar: TerminalBar | None = None
         self._at: tuple[str | None, str, int] = (None, "", 0)
         self._n_shown = self._n_told = 0
+        self._said = ""
         threading.Thread(target=self._tell, name="narrator", daemon=True).start()
 
     def _tell(self) -> None:
@@ -46,6 +47,9 @@ class Narrator:
         if at != self._at or now.n_done < self._n_shown:
             self._close_bar()
             self._at, self._n_shown = at, 0
+        if now.step is None and now.reason and now.reason != self._said:
+            self._said = now.reason
+            self._say(now.reason)
         if now.step is None or not now.n_total:
             return
         if self._bar is None:

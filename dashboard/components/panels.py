@@ -54,16 +54,16 @@ def explained(text: str) -> dmc.Tooltip:
     )
 
 
-def filled(queries: Queries, step: str, build: Callable[[], Content]) -> Content:
+def filled(queries: Queries, step: str, build: Callable[[], Content], say_outdated: bool = True) -> Content:
     """What `build` makes, or the sentence that says why it cannot and what to do.
 
-    Above what is there but no longer up to date it says so.
+    Above what is there but no longer up to date it says so, unless `say_outdated` is false.
     """
     try:
         content = build()
     except LightwellError as error:
         return absent(queries, step, error)
-    note = outdated(queries, step)
+    note = outdated(queries, step) if say_outdated else None
     if note is None:
         return content
     return [note, *content] if isinstance(content, list | tuple) else [note, content]
