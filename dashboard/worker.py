@@ -93,6 +93,7 @@ class WorkerProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "dashboard.worker"],
             stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # Its banner.
             env={**os.environ, REDIS_VARIABLE: url, CHILD_VARIABLE: str(os.getpid())},
             start_new_session=True,
         )
