@@ -107,7 +107,8 @@ class Recorder:
 
     def end_stopped(self) -> None:
         """The last word on a run that was told to stop."""
-        stopped = self.stopping or "interrupted"
+        asked = "cancelled" if self.record.cancel_request.exists() else "interrupted"
+        stopped = self.stopping or asked
         self.end(stopped, None if stopped == "cancelled" else self._why)
 
     def stop(self, how: Stop, why: str = TOLD) -> None:

@@ -96,6 +96,7 @@ def test_two_tabs_are_both_served_by_one_computation(workshop: Workshop, browser
 
 
 @pytest.mark.full
+@pytest.mark.timeout(3000)
 def test_two_tabs_at_random_moments_thirty_times(workshop: Workshop, browser: object) -> None:
     draw = random.Random(11)
     with serving_jobs(workshop, "well") as base, tabs_at(browser, base) as tabs:
