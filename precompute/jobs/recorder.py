@@ -107,7 +107,7 @@ class Recorder:
 
     def end_stopped(self) -> None:
         """The last word on a run that was told to stop."""
-        asked = "cancelled" if self.record.cancel_request.exists() else "interrupted"
+        asked: Stop = "cancelled" if self.record.cancel_request.exists() else "interrupted"
         stopped = self.stopping or asked
         self.end(stopped, None if stopped == "cancelled" else self._why)
 
