@@ -1,80 +1,75 @@
-"""The command line: compute what is missing, then serve the dashboard (`./run_dashboard.sh`)."""
+"""The command line: serve the dashboard at once, and compute what is missing (`./run_dashboard.sh`)."""
 
 from __future__ import annotations
 
 import logging
 import signal
 import socket
-import subprocess
 import sys
 import threading
+from contextlib import closing
+from typing import Any
 
 import waitress
 
+from dashboard.asks import Ask
+from dashboard.narrator import Narrator
 from dashboard.security import LONGEST_UPLOAD, Guard
 from dashboard.server import Server
 from dashboard.settings import DashboardSettings, read_settings
-from precompute.command_line import INTERRUPTED, run_command
-from precompute.errors import UsageError
+from precompute.command_line import run_command
+from precompute.errors import LightwellError, UsageError
 
-GIVEN_UP = (UsageError.exit_code, INTERRUPTED)
-"""Exit codes of the computation after which nothing is served."""
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that end the server, and what it has started."""
 
 
 def main(argv: list[str]) -> int:
     """Serve until stopped; returns the exit code."""
     settings = read_settings(argv)
-    application = Server(settings)
-    # A port that is taken must be said before the minutes of computing, not after.
-    listen(settings.host, settings.port).close()
-    if settings.precompute and (code := precompute(settings)) in (*GIVEN_UP, -signal.SIGTERM):
-        return code if code >= 0 else 128 - code
+    # Before anything is begun: a port that is taken, or a model type that is not known.
     listener = listen(settings.host, settings.port)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # Waitress warns whenever a page's parallel requests wait for a thread for a moment.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    threading.Thread(target=application.warm_up, name="warm-up", daemon=True).start()
+    for number in STOPPING:
+        signal.signal(number, _stop)
+    with closing(listener), closing(Server(settings)) as application:
+        serve(application, settings, listener)
+    return 0
+
+
+def serve(application: Server, settings: DashboardSettings, listener: socket.socket) -> None:
+    """Answer requests, and compute behind what is missing, until a signal comes."""
     guard = Guard(application, settings.allowed_hosts, settings.auth)
     server = waitress.create_server(
         guard, sockets=[listener], threads=8, ident="lightwell", max_request_body_size=LONGEST_UPLOAD
     )
     address = address_of(settings.host, listener, application.prefix)
     print(f"{settings.model_type}: {address}  (Ctrl-C stops)", flush=True)
+    threading.Thread(target=application.warm_up, name="warm-up", daemon=True).start()
+    if settings.precompute:
+        threading.Thread(target=compute, args=(application,), name="precompute", daemon=True).start()
+    server.run()
+
+
+def compute(application: Server) -> None:
+    """Have computed what is missing, as a job like those of the pages."""
+    jobs = application.service.jobs
     try:
-        server.run()
-    finally:
-        application.close()
-    return 0
+        submission = jobs.compute(Ask(application.model_type), origin="start")
+    except (LightwellError, OSError) as error:
+        print(f"lightwell: nothing can be computed: {error}", file=sys.stderr, flush=True)
+        return
+    if submission is not None:
+        Narrator(jobs.board, submission.record)
 
 
-def precompute(settings: DashboardSettings) -> int:
-    """Bring the model type up to date in a process of its own, which may import what the server must not."""
-    command = [sys.executable, "-m", "precompute.unified", "--model-type", settings.model_type]
-    options = {
-        "--data-dir": settings.data_dir,
-        "--config": settings.config,
-        "--workers": settings.workers,
-    }
-    for name, value in options.items():
-        command += [] if value is None else [name, str(value)]
-    code = run_and_wait(command)
-    if code not in (0, *GIVEN_UP, -signal.SIGTERM):
-        print("lightwell: not everything could be computed; the pages say what is missing", file=sys.stderr)
-    return code
-
-
-def run_and_wait(command: list[str]) -> int:
-    """Run a command that handles Ctrl-C by itself, and that ends when this process is told to end."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    process = subprocess.Popen(command)
-    # Ctrl-C reaches the child too, which says how to go on; dying first would take its time from it.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    try:
-        return process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _stop(_number: int, _frame: Any) -> None:
+    """End what waits for requests; a second signal finds nothing that would end halfway."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(0)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -11,7 +11,7 @@ from dash import Dash, Input, Output, html, set_props
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
-from dashboard import address
+from dashboard import address, callbacks
 from dashboard.components import palette
 from dashboard.components.browser import in_browser
 from dashboard.components.panels import message_page
@@ -19,6 +19,7 @@ from dashboard.components.shell import navigation, shell
 from dashboard.pages import PAGES, Shown, page_at
 from dashboard.place import Place
 from dashboard.queries import Queries
+from dashboard.service import Service
 from dashboard.settings import DashboardSettings
 from precompute.errors import LightwellError
 from precompute.reading import Artifacts, open_artifacts
@@ -33,7 +34,10 @@ INDEX = """<!DOCTYPE html>
 
 
 def create_app(
-    settings: DashboardSettings, artifacts: Artifacts | None = None, place: Place | None = None
+    settings: DashboardSettings,
+    artifacts: Artifacts | None = None,
+    place: Place | None = None,
+    service: Service | None = None,
 ) -> Dash:
     """A new app over one model type, independent of any other. Raises ConfigError for an unknown one.
 
@@ -42,6 +46,9 @@ def create_app(
     """
     opened = artifacts or open_artifacts(settings.model_type, settings.data_dir, settings.config)
     queries = Queries(opened, settings.command_options, place, settings.author)
+    service = service or Service(settings, opened)
+    queries.jobs = service.jobs
+    queries.jobs.know(opened, queries.states)
     app = Dash(
         "dashboard",
         assets_folder=str(ASSETS),
@@ -64,6 +71,7 @@ def create_app(
     for page in PAGES:
         page.register(app, queries)
     palette.register(app, queries, PAGES)
+    callbacks.register(app, queries, service.jobs, service.manager)
     _add_routes(app.server, queries)
     return app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -30,6 +30,7 @@ from dashboard.records import (
     TokenEffects,
 )
 from dashboard.row_index import RowIndex, row_index
+from dashboard.states import States
 from dashboard.tables import Tables, optional
 from precompute.config import ModelType
 from precompute.errors import (
@@ -41,6 +42,9 @@ from precompute.errors import (
 from precompute.pipeline.plan import StepStatus
 from precompute.reading import Artifacts
 from precompute.stores.feature_store import FeatureActivations
+
+if TYPE_CHECKING:
+    from dashboard.jobs import Jobs
 
 DENSE_SHARE = 0.1
 """A feature that fires on more than this share of rows counts as dense."""
@@ -64,6 +68,9 @@ class Queries:
         self.tables = Tables(artifacts)
         self.labels = Labels(self.tables, author)
         self.inference = Inference(artifacts.model_type, artifacts.subject.data_dir)
+        self.states = States(artifacts)
+        self.jobs: Jobs | None = None
+        """Of the server; none where pages are drawn without one."""
 
     def href(self, path: str) -> str:
         """The address of a page of this model type, from its path such as `/feature/7`."""

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from dashboard.app import create_app
 from dashboard.place import Place
 from dashboard.queries import Queries
+from dashboard.service import Service
 from dashboard.settings import DashboardSettings
 from precompute.config import load_config
 from precompute.reading import Artifacts, open_artifacts
@@ -28,12 +29,25 @@ class Server:
     where that one is unknown.
     """
 
-    def __init__(self, settings: DashboardSettings, artifacts: Artifacts | None = None) -> None:
+    def __init__(
+        self,
+        settings: DashboardSettings,
+        artifacts: Artifacts | None = None,
+        service: Service | None = None,
+    ) -> None:
         self._settings = settings
         self._names = tuple(load_config(settings.config).model_types) if artifacts is None else ()
         self._apps: dict[str, Dash] = {}
         self._lock = threading.Lock()
+        if artifacts is None:  # An unknown name is refused before anything is begun.
+            load_config(settings.config).model_type(settings.model_type)
+        self.service = service or Service(settings, artifacts)
         self.app(settings.model_type, artifacts)
+
+    @property
+    def model_type(self) -> str:
+        """The model type that the server was started for."""
+        return self._settings.model_type
 
     @property
     def prefix(self) -> str:
@@ -46,7 +60,7 @@ class Server:
             if name not in self._apps:
                 place = Place(name, f"{self._settings.url_prefix}/{name}", self._names, self.queries)
                 chosen = artifacts or open_artifacts(name, self._settings.data_dir, self._settings.config)
-                self._apps[name] = create_app(self._settings, chosen, place)
+                self._apps[name] = create_app(self._settings, chosen, place, self.service)
         return self._apps[name]
 
     def queries(self, name: str) -> Queries:
@@ -59,7 +73,8 @@ class Server:
         self.queries(self._settings.model_type).warm_up()
 
     def close(self) -> None:
-        """End the processes that hold models."""
+        """Stop what this server has started: jobs, and the processes that hold models."""
+        self.service.close()
         for app in list(self._apps.values()):
             app.server.config["QUERIES"].inference.close()
 

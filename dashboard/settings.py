@@ -33,7 +33,7 @@ class DashboardSettings:
     data_dir: Path | None = None
     config: Path | None = None
     precompute: bool = True
-    """Whether what is missing is computed before serving."""
+    """Whether what is missing is computed by itself, while the pages are served."""
     workers: int | None = None
     """For that computation."""
     allowed_hosts: tuple[str, ...] = LOOPBACK_NAMES
@@ -65,7 +65,7 @@ def _login_name() -> str:
 def parser() -> argparse.ArgumentParser:
     """The options of the command."""
     options = CommandParser(
-        prog="./run_dashboard.sh", description="Compute what is missing for a model type, and browse it."
+        prog="./run_dashboard.sh", description="Browse a model type, while what is missing is computed."
     )
     add = options.add_argument
     add(
@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=DEFAULT_PORT, help=f"port to listen on (default: {DEFAULT_PORT})")
     add("--data-dir", type=Path, metavar="DIR", help="data directory (default: LIGHTWELL_DATA, or data)")
     add("--config", type=Path, metavar="FILE", help="TOML file with model types of your own")
-    add("--no-precompute", action="store_true", help="serve what there is; compute nothing")
+    add("--no-precompute", action="store_true", help="compute nothing by itself; pages have buttons")
     add("--workers", type=int, metavar="N", help="pieces computed at the same time (default: all cores)")
     add(
         "--allowed-hosts",

@@ -20,7 +20,7 @@ from precompute.labels.store import LabelStore
 from precompute.pipeline.plan import Plan, StepStatus
 from precompute.pipeline.registry import owner_of, steps
 from precompute.pipeline.sources import Sources
-from precompute.pipeline.subjects import Subject, open_subject
+from precompute.pipeline.subjects import Subject, as_chosen_now, open_subject
 from precompute.stores.feature_store import FeatureActivations, FeatureStore
 from precompute.stores.row_store import RowStore
 
@@ -67,7 +67,7 @@ class Artifacts:
 
     def status(self) -> tuple[StepStatus, ...]:
         """The state of every step: fresh, stale, missing, running, corrupt or not applicable."""
-        return Plan(self.subject).statuses()
+        return Plan(as_chosen_now(self.subject)).statuses()
 
     def fingerprint(self, step: str) -> str:
         """The name of a step's current version; it changes whenever the artifact is replaced.

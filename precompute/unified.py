@@ -16,18 +16,21 @@ from typing import Any
 
 from precompute.command_line import INTERRUPTED, CommandParser, run_command
 from precompute.config import Config, load_config
-from precompute.corpus.snapshot import snapshot_file, take_snapshot
 from precompute.errors import UsageError
+from precompute.jobs.orders import Order, new_record
+from precompute.jobs.recorder import Recorder, RecordingReporter, recorded
 from precompute.models.sae.registry import read_header
 from precompute.pipeline.plan import Plan, StepStatus, selection
-from precompute.pipeline.preflight import check, check_model_and_sae
+from precompute.pipeline.preflight import check_model_and_sae
 from precompute.pipeline.registry import steps
 from precompute.pipeline.runner import UP_TO_DATE, Outcome, Runner
-from precompute.pipeline.step import Step
+from precompute.pipeline.runs import prepare
 from precompute.pipeline.subjects import TEST_FEATURES, Subject, open_subject, write_settings
-from precompute.progress import Progress, TerminalBar
+from precompute.pipeline.terminal import TerminalReporter
 from precompute.settings import Operations
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that end a run resumably: Ctrl-C, and what the Jobs page sends."""
 SECONDS_TO_STOP = 2.0
 """After Ctrl-C, how long a step may take to notice; everything published is whole at any moment."""
 
@@ -124,15 +127,17 @@ def _name_by_width(config: Config, sae: Path | None) -> str:
 
 def compute(subject: Subject, names: tuple[str, ...], arguments: argparse.Namespace) -> int:
     """Bring the steps up to date; 0 when done, 1 where a step had to be left out."""
-    started = time.monotonic()
-    check(subject)
-    operations = _operations(arguments)
+    started, operations = time.monotonic(), _operations(arguments)
+    reporter = TerminalReporter(names)
+    _stop_soon_after_interrupt(arguments)
+    prepare(subject, operations.workers, reporter.say, arguments.refresh_corpus)
     subject.directory.mkdir(parents=True, exist_ok=True)
     write_settings(subject.directory, _chosen(arguments))
-    _stop_soon_after_interrupt(arguments)
-    reporter = TerminalReporter(names)
-    _take_snapshot(subject, operations.workers, arguments.refresh_corpus, reporter)
-    outcome = Runner(subject, operations, reporter).run(names, force=arguments.force)
+    # With a record, the pages of every server on this data directory show the run.
+    order = Order(subject, names, arguments.config, workers=arguments.workers, origin="terminal")
+    recorder = Recorder(new_record(order, None))
+    runner = Runner(subject, operations, RecordingReporter(reporter, recorder))
+    outcome = recorded(recorder, lambda: runner.run(names, force=arguments.force))
     reporter.say(_summary(outcome, subject, time.monotonic() - started))
     return 1 if outcome.left_out else 0
 
@@ -147,61 +152,11 @@ def _operations(arguments: argparse.Namespace) -> Operations:
     )
 
 
-def _take_snapshot(subject: Subject, workers: int, refresh: bool, reporter: TerminalReporter) -> None:
-    if not subject.model_type.corpus.builtin:
-        return
-    if refresh or not snapshot_file(subject.data_dir).is_file():
-        reporter.say("reading the documentation on this machine (the built-in corpus)")
-        take_snapshot(subject.data_dir, workers, refresh)
-
-
 def _summary(outcome: Outcome, subject: Subject, seconds: float) -> str:
     parts = [f"{len(outcome.computed)} steps computed", f"{len(outcome.fresh)} already fresh"]
     if outcome.left_out:
         parts.append(f"{len(outcome.left_out)} left out ({', '.join(outcome.left_out)})")
     return f"{', '.join(parts)} in {seconds:.1f} s; {subject.directory}"
-
-
-class TerminalReporter:
-    """Tells a person at a terminal what happens: a bar for the step at work, a line for each that ended."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self._numbers = {name: number for number, name in enumerate(names, start=1)}
-        self._bar: TerminalBar | None = None
-
-    def say(self, line: str) -> None:
-        """Write one line."""
-        self._close_bar()
-        print(line, file=sys.stderr, flush=True)
-
-    def started(self, step: Step, reason: str) -> Progress:
-        """Open the step's bar."""
-        self._close_bar()
-        self._bar = TerminalBar(self._label(step.name), reason)
-        return self._bar
-
-    def waiting(self, step: Step) -> None:
-        """Say that another process is at it."""
-        self.say(f"{self._label(step.name)} another process computes it; waiting")
-
-    def ended(self, status: StepStatus) -> None:
-        """Say how long the step took, and what it came to."""
-        if status.state == "not applicable":
-            self.say(f"{self._label(status.step)} not applicable: {status.reason}")
-            return
-        self.say(f"{self._label(status.step)} {status.seconds or 0:7.1f} s {status.n_bytes / 1e6:9.1f} MB")
-
-    def left_out(self, step: Step, reason: str) -> None:
-        """Say why a step is not computed."""
-        self.say(f"{self._label(step.name)} left out: {reason}")
-
-    def _label(self, name: str) -> str:
-        return f"[{self._numbers[name]:2d}/{len(self._numbers)}] {name:<17s}"
-
-    def _close_bar(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
 
 
 def show_plan(subject: Subject, names: tuple[str, ...]) -> int:
@@ -256,13 +211,14 @@ def verify(subject: Subject) -> int:
 
 
 def _stop_soon_after_interrupt(arguments: argparse.Namespace) -> None:
-    """On Ctrl-C say how to resume, and end even if a step is deep in compiled code.
+    """On Ctrl-C, or SIGTERM, say how to resume, and end even if a step is deep in compiled code.
 
     Leaving at once is safe: what is published is whole, what is staged is taken up or thrown away.
     """
 
     def interrupted(_number: int, _frame: Any) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_IGN)
         again = f"python -m precompute.unified --model-type {arguments.model_type}"
         print(f"\ninterrupted; run the same command to go on where it stopped ({again})", file=sys.stderr)
         timer = threading.Timer(SECONDS_TO_STOP, os._exit, (INTERRUPTED,))
@@ -271,7 +227,8 @@ def _stop_soon_after_interrupt(arguments: argparse.Namespace) -> None:
         raise KeyboardInterrupt
 
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, interrupted)
+        for number in STOPPING:
+            signal.signal(number, interrupted)
 
 
 def _names(text: str) -> list[str]:

@@ -8,13 +8,16 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import html
 
+from dashboard.asks import Ask
 from dashboard.components.browser import spoken
+from dashboard.components.compute import ask_of_command, control
 from dashboard.queries import Queries
 from precompute.errors import LightwellError, NotApplicableError
 
 Content = Any
 """A Dash component, a text, or a list of them."""
-FILLED = ("fresh", "stale")
+OUTDATED = ("stale", "corrupt")
+"""States in which something may be there to be shown that is not what it should be."""
 
 
 def panel(
@@ -51,12 +54,29 @@ def explained(text: str) -> dmc.Tooltip:
     )
 
 
-def filled(queries: Queries, step: str, build: Callable[[], Content]) -> Content:
-    """What `build` makes, or the sentence that says why it cannot and what to do."""
+def filled(queries: Queries, step: str, build: Callable[[], Content], say_outdated: bool = True) -> Content:
+    """What `build` makes, or the sentence that says why it cannot and what to do.
+
+    Above what is there but no longer up to date it says so, unless `say_outdated` is false.
+    """
     try:
-        return build()
+        content = build()
     except LightwellError as error:
         return absent(queries, step, error)
+    note = outdated(queries, step) if say_outdated else None
+    if note is None:
+        return content
+    return [note, *content] if isinstance(content, list | tuple) else [note, content]
+
+
+def outdated(queries: Queries, step: str) -> html.Div | None:
+    """That what is shown was computed from something else than there is now; None where it was not."""
+    status = queries.states.of(step) if step else None
+    if status is None or status.state not in OUTDATED:
+        return None
+    sentence = f"{status.step} is {status.state}: {status.reason.rstrip('.')}."
+    parts = [html.P(sentence, className="empty-sentence"), control(Ask(queries.model_type.name, (step,)))]
+    return html.Div(parts, className="empty outdated", role="status")
 
 
 def absent(queries: Queries, step: str, error: LightwellError) -> html.Div:
@@ -66,10 +86,9 @@ def absent(queries: Queries, step: str, error: LightwellError) -> html.Div:
     if isinstance(error, NotApplicableError) or (status is not None and status.state == "not applicable"):
         reason = status.reason if status is not None else message
         return empty(f"{step} has no meaning for {queries.model_type.name}: {reason}.")
-    if status is not None and status.state == "running":
-        return empty(f"{step} is being computed now. Open the page again when it is done.")
     command = command_of(str(error))
-    return empty(f"{message}.", command and command + queries.options)
+    ask = ask_of_command(command, step or None) if command else None
+    return empty(f"{message}.", command and command + queries.options, ask)
 
 
 def command_of(message: str) -> str | None:
@@ -78,13 +97,17 @@ def command_of(message: str) -> str | None:
     return command if found else None
 
 
-def empty(sentence: str, command: str | None = None) -> html.Div:
-    """A sentence in place of content, and a command to copy."""
+def empty(sentence: str, command: str | None = None, ask: Ask | None = None) -> html.Div:
+    """A sentence in place of content, a button that has it computed, and a command that does the same."""
     is_name = "_" in sentence.split(" ", 1)[0]
     shown = sentence if is_name else sentence[:1].upper() + sentence[1:]
     parts: list[Content] = [html.P(shown.rstrip(".") + ".", className="empty-sentence")]
+    ask = ask or (ask_of_command(command) if command else None)
+    if ask is not None:
+        parts.append(control(ask))
     if command:
-        parts.append(html.Div(["Run ", html.Code(command)], className="empty-command"))
+        lead = "Or run " if ask is not None else "Run "
+        parts.append(html.Div([lead, html.Code(command)], className="empty-command"))
     return html.Div(parts, className="empty", role="status")
 
 

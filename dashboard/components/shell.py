@@ -8,6 +8,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from dashboard.components.browser import other_base, spoken
+from dashboard.components.compute import orders
 from dashboard.components.menus import button_words, menu_target
 from dashboard.components.palette import palette_button
 from dashboard.pages import PAGES
@@ -44,8 +45,10 @@ def shell(queries: Queries) -> dmc.MantineProvider:
         [
             dcc.Location(id="url", refresh="callback-nav"),
             dcc.Store(id="page-title"),
+            *orders(),
             html.A("Skip to content", href="#page", className="skip"),
             header(queries),
+            html.Div(id="connection", className="notice", role="alert", hidden=True),
             html.Div(id="notice"),
             html.Main(id="page", className="page"),
         ],
@@ -64,6 +67,7 @@ def header(queries: Queries) -> html.Header:
             html.Nav(id="navigation", className="navigation", **spoken("Pages")),
             html.Div(className="grow"),
             palette_button(),
+            jobs_badge(queries),
             switch(queries),
             dmc.ColorSchemeToggle(
                 lightIcon=html.Span(className="icon-sun"),
@@ -76,6 +80,12 @@ def header(queries: Queries) -> html.Header:
         ],
         className="header",
     )
+
+
+def jobs_badge(queries: Queries) -> dcc.Link:
+    """How many jobs run, on every page; leads to them."""
+    inner: list[Any] = ["Jobs", html.Span(id="jobs-count")]
+    return dcc.Link(inner, href=queries.href("/jobs"), id="jobs-badge", className="jobs-badge")
 
 
 def switch(queries: Queries) -> Any:

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from dashboard.address import Address, AddressError, shortened
-from dashboard.pages import compare, feature, feature_map, features, labels, overview, prompt, token, tokens
+from dashboard.pages import (
+    compare,
+    feature,
+    feature_map,
+    features,
+    jobs,
+    labels,
+    overview,
+    prompt,
+    token,
+    tokens,
+)
 from dashboard.pages.page import Page, Shown
 
 PAGES: tuple[Page, ...] = (
@@ -16,6 +27,7 @@ PAGES: tuple[Page, ...] = (
     compare.PAGE,
     prompt.PAGE,
     labels.PAGE,
+    jobs.PAGE,
 )
 """Every page of the app."""
 

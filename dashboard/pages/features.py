@@ -12,9 +12,11 @@ from flask import Response, request
 
 from dashboard import columns, formats, grid
 from dashboard.address import Address, parse
+from dashboard.asks import Ask
 from dashboard.columns import COLUMNS, COLUMNS_PARAMETER
 from dashboard.components import set_menu, view_bar
 from dashboard.components.browser import in_browser, spoken
+from dashboard.components.compute import control
 from dashboard.components.feature_grid import feature_grid
 from dashboard.components.panels import absent
 from dashboard.export import FORMATS, exported
@@ -89,9 +91,13 @@ def missing_columns(queries: Queries, table: pl.DataFrame) -> Any:
         return None
     names = ", ".join(column.heading for column in left_out)
     steps = dict.fromkeys(column.step for column in left_out)
+    unreadable = any(
+        status is not None and status.state == "fresh" for status in map(queries.states.of, steps)
+    )
     text: list[Any] = [
-        f"Left out, since missing or damaged: {names}. Run ",
-        html.Code(queries.command(*steps)),
+        f"Left out, since missing or damaged: {names}.",
+        control(Ask(queries.model_type.name, tuple(steps), verify=unreadable)),
+        html.Div(["Or run ", html.Code(queries.command(*steps))], className="empty-command"),
     ]
     return html.Div(text, className="empty slim", role="status")
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from dash import Dash
 
 from dashboard.address import Address
-from dashboard.components.panels import Content, filled, panel
+from dashboard.components.panels import Content, filled, outdated, panel
 from dashboard.queries import Queries
 
 
@@ -50,11 +50,13 @@ class Section:
 
     def show(self, queries: Queries, feature: int, asked: Address) -> Any:
         """The section's panel; where it cannot be filled, only the panel says so."""
-        found = filled(queries, self.steps[0], lambda: self.layout(queries, feature, asked))
+        found = filled(queries, self.steps[0], lambda: self.layout(queries, feature, asked), False)
         shown = found if isinstance(found, Filling) else Filling(found)
+        content = shown.content if isinstance(shown.content, list) else [shown.content]
+        old = [outdated(queries, step) for step in self.steps] if shown is found else []
         return panel(
             self.title,
-            shown.content,
+            [*filter(None, old), *content],
             explanation=self.explanation,
             controls=shown.controls,
             anchor=self.anchor,

@@ -115,13 +115,13 @@ def check_space(subject: Subject, header: SAEHeader) -> None:
 def estimate_bytes(subject: Subject, header: SAEHeader) -> int:
     """About how many bytes the artifacts of a subject take."""
     corpus = subject.model_type.corpus
-    n_examples = corpus.max_examples or _count_examples(subject)
+    n_examples = corpus.max_examples or count_examples(subject)
     n_rows = n_examples * corpus.n_ctx
     per_row = BYTES_PER_ACTIVATION * (header.k or ACTIVE_PER_ROW) + 16
     return n_rows * per_row + n_examples * header.d_in * 4 + header.d_sae * TABLE_BYTES_PER_FEATURE
 
 
-def _count_examples(subject: Subject) -> int:
+def count_examples(subject: Subject) -> int:
     """Examples that a corpus gives at most, judged by its size: four bytes a token at least."""
     corpus = subject.model_type.corpus
     path = snapshot_file(subject.data_dir) if corpus.builtin else Path(corpus.path or "")

@@ -19,6 +19,7 @@ from precompute.settings import Settings
 DATA_VARIABLE = "LIGHTWELL_DATA"
 DEFAULT_DATA = "data"
 SETTINGS_FILE = "settings.toml"
+DIRECTORY_PREFIX = "precomputed_"
 TEST_FEATURES = (0, 256)
 """Features of a `--test` run."""
 
@@ -61,17 +62,27 @@ def open_subject(
     take the place of those in its settings file. Raises ConfigError for what is not known or not valid.
     """
     model_type = load_config(Path(config) if config else None).model_type(name)
-    directory = data_directory(data_dir) / f"precomputed_{name}{_suffix(features)}"
+    directory = directory_of(name, data_dir, features)
     chosen = {**read_settings(directory), **(overrides or {}), "features": features}
+    return Subject(model_type, _validated(chosen), directory)
+
+
+def _validated(chosen: Mapping[str, Any]) -> Settings:
     try:
-        settings = Settings.model_validate(chosen)
+        return Settings.model_validate(chosen)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(
             f"setting {key} = {first.get('input')!r}", first["msg"], f"correct it, or {SETTINGS_FILE}"
         ) from None
-    return Subject(model_type, settings, directory)
+
+
+def directory_of(
+    name: str, data_dir: Path | str | None = None, features: tuple[int, int] | None = None
+) -> Path:
+    """Where the artifacts of the subject of that name lie."""
+    return data_directory(data_dir) / f"{DIRECTORY_PREFIX}{name}{_suffix(features)}"
 
 
 def _suffix(features: tuple[int, int] | None) -> str:
@@ -89,6 +100,12 @@ def read_settings(directory: Path) -> dict[str, Any]:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} ({error})", "a TOML file of settings", "correct or remove it") from None
+
+
+def as_chosen_now(subject: Subject) -> Subject:
+    """The subject with the settings that its file holds now: a command may have changed them meanwhile."""
+    chosen = {**read_settings(subject.directory), "features": subject.settings.features}
+    return Subject(subject.model_type, _validated(chosen), subject.directory)
 
 
 def write_settings(directory: Path, overrides: Mapping[str, int]) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -38,16 +38,26 @@ FLAGS = [
 def serving(artifacts: Artifacts, url_prefix: str = "", auth: str | None = None) -> Iterator[str]:
     """Serve artifacts as `./run_dashboard.sh` does; gives the base address."""
     settings = DashboardSettings(model_type=artifacts.model_type.name, url_prefix=url_prefix)
-    application = Server(settings, artifacts)
+    with answering(Server(settings, artifacts), auth) as base:
+        yield base
+
+
+@contextmanager
+def answering(application: Server, auth: str | None = None) -> Iterator[str]:
+    """Answer requests in a thread; gives the base address."""
     guard = Guard(application, LOOPBACK_NAMES, auth)
     server = waitress.create_server(guard, host="127.0.0.1", port=0, threads=8)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
+
+    def run() -> None:
+        with suppress(OSError):  # Pages ask until the end, also while the sockets are being closed.
+            server.run()
+
+    threading.Thread(target=run, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.effective_port}{application.prefix}"
     finally:
-        server.close()
         server.task_dispatcher.shutdown(timeout=2)
+        server.close()
         application.close()
 
 

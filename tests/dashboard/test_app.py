@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 from dash import Dash
 
-from dashboard.__main__ import listen, main, run_and_wait
+from dashboard.__main__ import listen, main
 from dashboard.app import create_app
 from dashboard.pages import PAGES
 from dashboard.settings import LOOPBACK_NAMES, DashboardSettings, parser, read_settings
@@ -305,12 +304,6 @@ def test_an_unknown_model_type_leaves_no_trace(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown model type"):
         main(["fulll", "--data-dir", str(tmp_path / "data"), "--port", "0"])
     assert not (tmp_path / "data").exists()
-
-
-def test_the_computation_before_serving_keeps_its_exit_code_and_our_signals() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    assert run_and_wait([sys.executable, "-c", "raise SystemExit(2)"]) == 2
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_taken_port_ends_the_command_with_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+"""What bringing steps up to date is expected to take: by the last time, or else by the size of the corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from precompute.errors import LightwellError
+from precompute.models.sae.header import SAEHeader
+from precompute.models.sae.registry import read_header
+from precompute.pipeline.plan import StepStatus, selection
+from precompute.pipeline.preflight import ACTIVE_PER_ROW, count_examples
+from precompute.pipeline.registry import steps
+from precompute.pipeline.runner import UP_TO_DATE
+from precompute.pipeline.subjects import Subject
+from precompute.stores.row_store import RowStore
+
+SECONDS_TO_START = 2.0
+"""For a job's process to begin."""
+BYTES_PER_NONZERO: Mapping[str, float] = MappingProxyType(
+    {"activations": 7, "transpose": 7, "example_features": 5}
+)
+BYTES_PER_FEATURE: Mapping[str, float] = MappingProxyType(
+    {"examples": 600, "influences": 680, "token_contexts": 1000, "coactivations": 420, "histograms": 310}
+)
+"""Of the larger tables, seen on the built-in types."""
+BYTES_OF_OTHERS = 100
+"""A feature, for every other table."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a computation is expected to take."""
+
+    steps: tuple[str, ...]
+    """That are not up to date, in the order of their computation."""
+    seconds: float
+    n_bytes: int
+    """That it will publish."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a subject has to be computed from."""
+
+    n_nonzero: float
+    d_sae: int
+
+
+def expected_cost(subject: Subject, statuses: Iterable[StepStatus], asked: Iterable[str]) -> Cost:
+    """The cost of bringing the steps that are asked for, and what they read, up to date."""
+    known = {status.step: status for status in statuses}
+    needed = [known[name] for name in selection(asked, ()) if known[name].state not in UP_TO_DATE]
+    size = size_of(subject)
+    seconds = sum(_seconds(status, size) for status in needed)
+    n_bytes = sum(_bytes(status, size) for status in needed)
+    start = SECONDS_TO_START if needed else 0.0
+    return Cost(tuple(status.step for status in needed), seconds + start, round(n_bytes))
+
+
+def size_of(subject: Subject) -> Size:
+    """Non-zeros and features: as published, or as the corpus and the SAE let expect."""
+    try:
+        info = RowStore(subject.directory / "activations").info
+        return Size(info.n_nonzero, info.d_sae)
+    except (LightwellError, OSError, ValueError):
+        return _guessed(subject)
+
+
+def _guessed(subject: Subject) -> Size:
+    try:
+        header: SAEHeader = read_header(subject.model_type.sae)
+    except (LightwellError, OSError):
+        return Size(0, 0)
+    corpus = subject.model_type.corpus
+    n_rows = (corpus.max_examples or count_examples(subject)) * corpus.n_ctx
+    return Size(n_rows * (header.k or ACTIVE_PER_ROW), header.d_sae)
+
+
+def _seconds(status: StepStatus, size: Size) -> float:
+    if status.seconds is not None:
+        return status.seconds
+    return steps()[status.step].seconds_per_million * size.n_nonzero / 1e6
+
+
+def _bytes(status: StepStatus, size: Size) -> float:
+    if status.n_bytes:
+        return status.n_bytes
+    if status.step in BYTES_PER_NONZERO:
+        return BYTES_PER_NONZERO[status.step] * size.n_nonzero
+    return BYTES_PER_FEATURE.get(status.step, BYTES_OF_OTHERS) * size.d_sae
