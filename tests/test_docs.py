@@ -9,12 +9,17 @@ import polars as pl
 import pytest
 
 from precompute import unified
+from precompute.embeddings import commands as embeddings
+from precompute.embeddings.embedding_set import OUTPUTS
+from precompute.embeddings.freshness import STEPS
+from precompute.embeddings.map import GRAPH_FILES, MAP_FILES
 from precompute.pipeline.registry import steps
 from precompute.settings import Settings
 from tests.tiny import TinyFiles
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+EMBEDDINGS = (ROOT / "docs" / "embeddings.md").read_text(encoding="utf-8")
 ARTIFACTS = (ROOT / "docs" / "artifacts.md").read_text(encoding="utf-8")
 
 
@@ -28,6 +33,18 @@ def test_every_option_in_the_readme_exists() -> None:
     rows = re.findall(r"^\|[^|]*\| (`--.*) \|$", README, flags=re.M)
     named = {option for row in rows for option in re.findall(r"--[a-z][a-z-]*", row)}
     assert named - known == set()
+
+
+def test_every_option_of_embeddings_is_documented_and_the_other_way_round() -> None:
+    known = {option for action in embeddings.parser()._actions for option in action.option_strings}
+    rows = re.findall(r"^\| (`--.*?) \| ", EMBEDDINGS, flags=re.M)
+    named = {option for row in rows for option in re.findall(r"--[a-z][a-z-]*", row)}
+    assert named == {option for option in known if option.startswith("--")} - {"--help"}
+
+
+def test_every_artifact_of_embeddings_is_documented() -> None:
+    for name in (*STEPS, *OUTPUTS, *MAP_FILES, *GRAPH_FILES):
+        assert re.search(rf"\b{re.escape(name)}\b", EMBEDDINGS), name
 
 
 @pytest.mark.parametrize("step", steps().values(), ids=list(steps()))

@@ -17,7 +17,7 @@ from precompute.embeddings.embedding_set import STEP, EmbeddingSet
 from precompute.embeddings.freshness import STEPS, Freshness, input_entry
 from precompute.embeddings.words import cluster_words
 from precompute.errors import UsageError
-from precompute.geometry.clusters import find_clusters
+from precompute.geometry.dense_regions import dense_regions
 from precompute.geometry.knn import Neighbors, nearest
 from precompute.geometry.layout import fuzzy_graph, lay_out, principal_plane
 from precompute.progress import Progress, Silent
@@ -129,7 +129,7 @@ def _write_map(embedded: EmbeddingSet, settings: MapSettings, progress: Progress
     points = place[np.searchsorted(rows, first)]
     clusters = np.full(len(points), -1, dtype=np.int32)
     placed = np.flatnonzero(np.isfinite(points[:, 0]))
-    clusters[placed] = find_clusters(points[placed], settings.min_cluster_size)
+    clusters[placed] = dense_regions(points[placed], settings.min_cluster_size)
     words = cluster_words(metadata["text"], clusters)
     table = pl.DataFrame(
         {
