@@ -62,7 +62,7 @@ def parser() -> CommandParser:
     add(
         "--shard-size",
         type=_positive,
-        default=2048,
+        default=512,
         metavar="N",
         help="texts of a shard, which a killed run keeps",
     )

@@ -34,7 +34,7 @@ from precompute.embeddings.vector_shards import ShardDirectory, VectorShard, pac
 from precompute.errors import ArtifactMissingError, CorruptArtifactError, DiskSpaceError, ModelError
 from precompute.progress import Progress, Silent
 
-SHARD_TEXTS = 2048
+SHARD_TEXTS = 512
 """Texts of a shard: what a killed process loses at most."""
 ROW_GROUP = 4096
 """Rows of metadata that are read together."""
@@ -185,6 +185,9 @@ class SetJob:
         if not self.ranks.leads:
             self._follow()
             return None
+        # What is wrong with model or dataset is said before anything is written or read at length.
+        _ = self.fresh.encoder
+        self.embedded.dataset(self.settings).check()
         with ArtifactLock(self.embedded.directory, STEP):
             self.embedded.keep_settings(self.settings)
             outcome = self._lead(force)

@@ -61,13 +61,20 @@ class Dataset:
 
     def digest(self, size: str, cache: DigestCache) -> str:
         """Content digest of the rows of a size: other rows of the file may change without it."""
+        self.check()
         self.ensure()
-        if not self.file.is_file():
-            raise _absent(self.file)
         key = (
             f"rows|{cache.digest(self.file)}|{self.file.suffix}|{self.path is None}|{self.text_column}|{size}"
         )
         return cache.remembered(key, lambda: rows_digest(self.read(size)))
+
+    def check(self) -> None:
+        """Raise CorpusError for a file that is absent, or of a format that is not known."""
+        if self.path is not None and not self.path.is_file():
+            raise _absent(self.path)
+        if self.file.suffix not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise CorpusError(f"dataset {self.file.name}", f"an ending of {known}", "convert the file")
 
     def ensure(self, workers: int = 1) -> None:
         """Take the snapshot of the built-in corpus where it is wanted and not there."""
@@ -92,11 +99,8 @@ def rows_digest(table: pl.DataFrame) -> str:
 
 def _read(dataset: Dataset) -> pl.DataFrame:
     path = dataset.file
+    dataset.check()
     dataset.ensure()
-    if not path.is_file():
-        raise _absent(path)
-    if path.suffix not in FORMATS:
-        raise CorpusError(f"dataset {path.name}", f"an ending of {', '.join(FORMATS)}", "convert the file")
     try:
         return FORMATS[path.suffix](path, dataset.text_column)
     except (pl.exceptions.PolarsError, UnicodeError, ValueError, TypeError, OverflowError) as error:
