@@ -27,6 +27,11 @@ def text_digest(text: str) -> str:
     return xxhash.xxh3_128_hexdigest(text.encode())
 
 
+def bytes_digest(content: bytes | memoryview) -> str:
+    """XXH3-128 of bytes in memory, in hexadecimal."""
+    return xxhash.xxh3_128_hexdigest(content)
+
+
 class DigestCache:
     """Digests by path, size, modification time and inode, so that large weights are read once."""
 
