@@ -66,12 +66,24 @@ class ModelType(BaseModel):
     corpus: CorpusConfig
 
 
+class DensityConfig(BaseModel):
+    """`[density]`: what density weights are computed from, by short names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sources: Mapping[str, str] = {}
+    """Model directories (absolute once loaded) or hub ids, by the names that --model-source takes."""
+    pairs: Mapping[str, str] = {}
+    """Preference data, as directories or hub ids, by the names that `pairs --only` takes."""
+
+
 class Config(BaseModel):
-    """All model types that a command knows, by name."""
+    """All that a command knows by name."""
 
     model_config = ConfigDict(frozen=True)
 
     model_types: Mapping[str, ModelType]
+    density: DensityConfig = DensityConfig()
 
     def model_type(self, name: str) -> ModelType:
         """The model type of that name; raises ConfigError naming those that there are."""
@@ -86,28 +98,53 @@ class Config(BaseModel):
 
 
 def load_config(path: Path | None = None) -> Config:
-    """The built-in model types, and those of the user's file, which may replace them.
+    """What is built in, and what the user's file describes, which may replace it.
 
     Raises ConfigError for a file that is absent, is not TOML, or holds a key or value that is not known.
     """
-    types = _read(BUILTIN_FILE)
-    if path is not None:
-        types |= _read(path)
-    return Config(model_types=types)
+    found = _read(BUILTIN_FILE)
+    if path is None:
+        return found
+    own = _read(path)
+    return Config(
+        model_types={**found.model_types, **own.model_types},
+        density=DensityConfig(
+            sources={**found.density.sources, **own.density.sources},
+            pairs={**found.density.pairs, **own.density.pairs},
+        ),
+    )
 
 
-def _read(path: Path) -> dict[str, ModelType]:
+def _read(path: Path) -> Config:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no configuration file {path}", "a TOML file", "correct --config") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read ({error})", "a TOML file", "correct the file") from None
-    _refuse_unknown(path, "", raw, ("model_types",))
+    _refuse_unknown(path, "", raw, Config.model_fields)
     tables = raw.get("model_types", {})
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise ConfigError(f"{path}: model_types that is no table", "[model_types.NAME]", "correct the file")
-    return {name: _model_type(path, name, table) for name, table in tables.items()}
+    types = {name: _model_type(path, name, table) for name, table in tables.items()}
+    return Config(model_types=types, density=_density(path, raw.get("density", {})))
+
+
+def _density(path: Path, table: Any) -> DensityConfig:
+    try:
+        parsed = DensityConfig.model_validate(table)
+    except ValidationError as error:
+        key = ".".join(["density", *(str(part) for part in error.errors()[0]["loc"])])
+        raise ConfigError(
+            f"{path}: {key} that is not understood",
+            '[density.sources] and [density.pairs] with lines such as name = "path or hub id"',
+            "correct the file",
+        ) from None
+    base = path.resolve().parent
+    return DensityConfig(
+        sources={name: _path_or_hub_id(base, value) for name, value in parsed.sources.items()},
+        pairs={name: _path_or_hub_id(base, value) for name, value in parsed.pairs.items()},
+    )
 
 
 def _model_type(path: Path, name: str, table: dict[str, Any]) -> ModelType:

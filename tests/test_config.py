@@ -83,3 +83,21 @@ def test_an_unknown_model_type_names_the_known_ones() -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no configuration file"):
         load_config(tmp_path / "none.toml")
+
+
+def test_sources_and_pairs_of_density_are_added_to_those_built_in(tmp_path: Path) -> None:
+    (tmp_path / "lm").mkdir()
+    own = '[density.sources]\nsft = "lm"\nmid = "owner/name"\n[density.pairs]\nhh = "./hh"\n'
+    density = load_config(write(tmp_path, own)).density
+    assert density.sources["sft"] == str(tmp_path / "lm")
+    assert density.sources["mid"] == "owner/name"
+    assert Path(density.sources["base"]).is_dir()
+    assert density.pairs["hh"] == str(tmp_path / "hh")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["[density]\nsource = 1\n", '[density.sources]\nbase = ["a"]\n', "density = 3\n"]
+)
+def test_a_density_table_that_is_not_understood_is_refused(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(ConfigError, match=r"density.* that is not understood"):
+        load_config(write(tmp_path, wrong))

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from precompute import unified
+from precompute.command_line import CommandParser
+from precompute.density import commands as density
+from precompute.density.stages import STAGES
+from precompute.embeddings import commands as embeddings
+from precompute.embeddings.embedding_set import OUTPUTS
+from precompute.embeddings.freshness import STEPS
+from precompute.embeddings.map import GRAPH_FILES, MAP_FILES
 from precompute.pipeline.registry import steps
 from precompute.settings import Settings
+from tests.density.made_parts import computed as density_computed
+from tests.density.made_parts import drawn
 from tests.tiny import TinyFiles
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+EMBEDDINGS = (ROOT / "docs" / "embeddings.md").read_text(encoding="utf-8")
 ARTIFACTS = (ROOT / "docs" / "artifacts.md").read_text(encoding="utf-8")
 
 
@@ -23,11 +34,43 @@ def test_every_option_of_the_orchestrator_is_in_the_readme() -> None:
     assert [o for o in options if o.startswith("--") and o not in README and o != "--help"] == []
 
 
+@pytest.mark.parametrize(
+    "make", [density.weigh_parser, density.merge_parser, density.pairs_parser, density.prompts_parser]
+)
+def test_every_option_of_density_weights_is_in_the_readme(make: Callable[[], CommandParser]) -> None:
+    options = [option for action in make()._actions for option in action.option_strings]
+    section = README.split("### Weigh prompts", 1)[1].split("\n### ", 1)[0]
+    hidden = {"--help", "--pairs", "--pairs-path"}
+    assert [o for o in options if o.startswith("--") and o not in section and o not in hidden] == []
+
+
+def test_every_file_and_key_of_density_weights_is_documented(tmp_path: Path) -> None:
+    texts, encoder = drawn(20)
+    record = density_computed(tmp_path, texts, encoder).metadata
+    section = ARTIFACTS.split("## Density weights", 1)[1].split("\n## ", 1)[0]
+    assert [key for key in record if not re.search(rf"\b{key}\b", section)] == []
+    files = {path.name for stage in STAGES for path in (tmp_path / "artifacts" / stage.name).iterdir()}
+    assert {name for name in files - {"manifest.json"} if f"`{name}`" not in section} == set()
+    assert [stage.name for stage in STAGES if f"| `{stage.name}` |" not in section] == []
+
+
 def test_every_option_in_the_readme_exists() -> None:
     known = {option for action in unified.parser()._actions for option in action.option_strings}
     rows = re.findall(r"^\|[^|]*\| (`--.*) \|$", README, flags=re.M)
     named = {option for row in rows for option in re.findall(r"--[a-z][a-z-]*", row)}
     assert named - known == set()
+
+
+def test_every_option_of_embeddings_is_documented_and_the_other_way_round() -> None:
+    known = {option for action in embeddings.parser()._actions for option in action.option_strings}
+    rows = re.findall(r"^\| (`--.*?) \| ", EMBEDDINGS, flags=re.M)
+    named = {option for row in rows for option in re.findall(r"--[a-z][a-z-]*", row)}
+    assert named == {option for option in known if option.startswith("--")} - {"--help"}
+
+
+def test_every_artifact_of_embeddings_is_documented() -> None:
+    for name in (*STEPS, *OUTPUTS, *MAP_FILES, *GRAPH_FILES):
+        assert re.search(rf"\b{re.escape(name)}\b", EMBEDDINGS), name
 
 
 @pytest.mark.parametrize("step", steps().values(), ids=list(steps()))

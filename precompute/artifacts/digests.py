@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import xxhash
@@ -26,6 +27,11 @@ def text_digest(text: str) -> str:
     return xxhash.xxh3_128_hexdigest(text.encode())
 
 
+def bytes_digest(content: bytes | memoryview) -> str:
+    """XXH3-128 of bytes in memory, in hexadecimal."""
+    return xxhash.xxh3_128_hexdigest(content)
+
+
 class DigestCache:
     """Digests by path, size, modification time and inode, so that large weights are read once."""
 
@@ -44,8 +50,12 @@ class DigestCache:
         """The digest of a file, read only if the file changed since it was last asked for."""
         stat = path.stat()
         key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
+        return self.remembered(key, lambda: file_digest(path))
+
+    def remembered(self, key: str, compute: Callable[[], str]) -> str:
+        """The digest kept under a key that names all it depends on; computed where there is none."""
         if key not in self._known:
-            self._known[key] = file_digest(path)
+            self._known[key] = compute()
             self._save()
         return self._known[key]
 

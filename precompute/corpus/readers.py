@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import polars as pl
 
@@ -17,16 +18,20 @@ RESERVED = ("text_index", "text_id", "n_tokens", "duplicate_of")
 
 
 def read_jsonl(path: Path) -> pl.DataFrame:
-    """One JSON object a line; blank lines are skipped, a bad one is an error with its number."""
-    records = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                records.append(_json_object(path, number, line))
+    """One JSON object a line."""
+    records = json_lines(path)
     return pl.from_dicts(records, infer_schema_length=None) if records else pl.DataFrame()
 
 
-def _json_object(path: Path, number: int, line: str) -> dict[str, object]:
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file, one a line; blank lines are skipped, a bad one is an error with its number."""
+    with path.open(encoding="utf-8") as lines:
+        return [
+            _json_object(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()
+        ]
+
+
+def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except ValueError as error:

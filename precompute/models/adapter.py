@@ -64,7 +64,9 @@ def _check_complete(adapted: Any, directory: Path) -> None:
 
     with safe_open(directory / WEIGHTS_FILE, framework="pt") as file:
         held = set(file.keys())
-    promised = set(get_peft_model_state_dict(adapted))
+    # Left to itself, peft asks the hub whether the vocabulary has grown.
+    embeddings = any(".lora_" not in key and ("embed" in key or "lm_head" in key) for key in held)
+    promised = set(get_peft_model_state_dict(adapted, save_embedding_layers=embeddings))
     wrong = sorted(promised ^ held)
     if wrong:
         fault = "without" if wrong[0] in promised else "with the foreign weight"

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 from precompute.errors import UsageError
 
-DOWNLOADED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+Repository = Literal["model", "dataset"]
+DOWNLOADED: Mapping[Repository, tuple[str, ...]] = MappingProxyType(
+    {
+        "model": ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"),
+        "dataset": ("*.jsonl", "*.jsonl.gz", "*.parquet", "*.csv"),
+    }
+)
 """What is fetched from a hub repository: never a pickle, never code."""
 
 
-def resolve_directory(source: str, revision: str | None, noun: str, error: type[UsageError]) -> Path:
+def resolve_directory(
+    source: str, revision: str | None, noun: str, error: type[UsageError], kind: Repository = "model"
+) -> Path:
     """The directory that `source`, a path or a hub id, stands for; downloads what is not there yet.
 
     Raises `error` in one line where there is no such directory, or the hub cannot be reached.
@@ -28,7 +39,7 @@ def resolve_directory(source: str, revision: str | None, noun: str, error: type[
             "a directory or a hub id",
             f"correct the path of the {noun}",
         )
-    return _download(source, revision, noun, error)
+    return _download(source, revision, noun, error, kind)
 
 
 def _is_path(source: str) -> bool:
@@ -36,12 +47,15 @@ def _is_path(source: str) -> bool:
     return source.startswith((".", "/", "~")) or source.count("/") > 1 or "\\" in source
 
 
-def _download(source: str, revision: str | None, noun: str, error: type[UsageError]) -> Path:
+def _download(
+    source: str, revision: str | None, noun: str, error: type[UsageError], kind: Repository
+) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=list(DOWNLOADED)))
+        patterns = list(DOWNLOADED[kind])
+        return Path(snapshot_download(source, revision=revision, repo_type=kind, allow_patterns=patterns))
     except HFValidationError:
         raise error(f"{noun} {source!r}", "a directory or a hub id", f"correct the {noun}") from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as failure:

@@ -114,7 +114,7 @@ def load_language_model(model_type: ModelType, device: Device = "auto") -> Langu
     import torch
 
     directory = resolve_model_directory(model_type.model, model_type.revision)
-    model = _load_base(directory, getattr(torch, model_type.dtype))
+    model = load_weights(directory, getattr(torch, model_type.dtype))
     if model_type.adapter is not None:
         from precompute.models.adapter import merge_adapter
 
@@ -123,9 +123,15 @@ def load_language_model(model_type: ModelType, device: Device = "auto") -> Langu
     return LanguageModel(model.eval().requires_grad_(False).to(where), where)
 
 
-def _load_base(directory: Path, dtype: torch.dtype) -> Any:
+def load_weights(
+    directory: Path, dtype: torch.dtype, causal: bool = True, unused: tuple[str, ...] = ()
+) -> Any:
+    """The transformers model of a directory, from safetensors alone; `causal` gives it its output layer.
+
+    Weights whose names begin with one of `unused` may be absent. Raises ModelError for any other.
+    """
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModel, AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -135,7 +141,7 @@ def _load_base(directory: Path, dtype: torch.dtype) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = (AutoModelForCausalLM if causal else AutoModel).from_pretrained(
                 str(directory),
                 dtype=dtype,
                 trust_remote_code=False,
@@ -146,20 +152,21 @@ def _load_base(directory: Path, dtype: torch.dtype) -> Any:
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"model {directory} that cannot be loaded ({_one_line(error)})",
-            "a causal language model that transformers knows, in whole safetensors files",
+            "a model that transformers knows, in whole safetensors files",
             "save or copy the model again",
         ) from None
     finally:
         logging.set_verbosity(verbosity)
     model, report = loaded
-    _check_loaded(directory, report)
+    _check_loaded(directory, report, unused)
     return model
 
 
-def _check_loaded(directory: Path, report: dict[str, Any]) -> None:
+def _check_loaded(directory: Path, report: dict[str, Any], unused: tuple[str, ...]) -> None:
     """Refuse a model of which transformers had to invent weights."""
     mismatched = [key if isinstance(key, str) else key[0] for key in report.get("mismatched_keys") or []]
-    lacking = sorted({*(report.get("missing_keys") or []), *mismatched})
+    named = {*(report.get("missing_keys") or []), *mismatched}
+    lacking = sorted(name for name in named if not name.startswith(unused))
     if lacking:
         raise ModelError(
             f"model {directory} without usable weights for {lacking[0]} ({len(lacking)} in all)",

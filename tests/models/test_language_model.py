@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from precompute.errors import ModelError
+from precompute.models.hub import resolve_directory
 from precompute.models.language_model import load_language_model, load_tokenizer, resolve_model_directory
 from precompute.models.preflight import check_model_type
 from tests.models.random_models import D_MODEL, D_VOCAB, N_LAYERS, model_type, save_model, save_sae
@@ -109,14 +110,17 @@ def test_hub_snapshots_hold_no_pickle_and_no_code(monkeypatch, root):
 
     asked = {}
 
-    def download(source, revision, allow_patterns):
-        asked.update(source=source, revision=revision, patterns=allow_patterns)
+    def download(source, revision, repo_type, allow_patterns):
+        asked.update(source=source, revision=revision, kind=repo_type, patterns=allow_patterns)
         return str(root / "lm")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert resolve_model_directory("owner/name", "v1") == root / "lm"
-    assert (asked["source"], asked["revision"]) == ("owner/name", "v1")
+    assert (asked["source"], asked["revision"], asked["kind"]) == ("owner/name", "v1", "model")
     assert not any(pattern.endswith((".py", ".bin", ".pt", "*")) for pattern in asked["patterns"])
+    assert resolve_directory("owner/pairs", None, "pairs", ModelError, "dataset") == root / "lm"
+    assert (asked["source"], asked["kind"]) == ("owner/pairs", "dataset")
+    assert all(pattern.endswith((".jsonl", ".gz", ".parquet", ".csv")) for pattern in asked["patterns"])
 
 
 def test_model_without_tokenizer(root):
