@@ -21,6 +21,7 @@ from dashboard.components.tokens import scale
 from dashboard.queries import Queries
 from dashboard.questions.alike import alike
 from dashboard.questions.drawn import EXAMPLE, Conditions, Drawn, drawn_examples, where_of
+from dashboard.questions.overlays import Overlay, overlay_of, set_suggestions
 from dashboard.questions.rows import span_of
 from dashboard.questions.shares import MOST_VALUES
 from dashboard.questions.token_effects import effects_on
@@ -87,7 +88,14 @@ def _conditions(queries: Queries, given: Mapping[str, str], bold: str) -> html.D
                 width=190,
                 suggestions=suggested,
             ),
-            field("overlay", "Second feature", "number", value=given.get("overlay"), width=180),
+            field(
+                "overlay",
+                "Lay over",
+                "number or set:name",
+                value=given.get("overlay"),
+                width=180,
+                suggestions=set_suggestions(queries),
+            ),
             choice("bold", BOLD, bold, "Tokens typical of the feature's surroundings (TF-IDF)"),
         ],
         className="conditions",
@@ -113,10 +121,11 @@ def example_list(queries: Queries, feature: int, chosen: Chosen) -> list[Any]:
     band = bands.get(name) or described(name, [name], 0)
     wanted = Conditions(band.name, span_of(chosen.range), where_of(queries, chosen.where))
     found = _found(queries, feature, wanted)
-    look, second = _look(queries, feature, chosen, found)
+    second = overlay_of(queries, chosen.overlay)
+    look = _look(queries, feature, chosen, found, second)
     scales = [scale(look.top)]
     if second is not None:
-        scales.append(scale(look.second_top, second=True, name=f"maximum of feature {second}"))
+        scales.append(scale(second.top, second=True, name=f"maximum of {second.name}"))
     about = [html.Span(_about(band, wanted, found)), html.Div(scales, className="scales")]
     if not found.examples:
         return [html.Div(about[:1], className="band-about"), empty(_why_none(queries, feature, wanted))]
@@ -134,16 +143,14 @@ def _found(queries: Queries, feature: int, wanted: Conditions) -> Drawn:
     return drawn_examples(queries, feature, wanted)
 
 
-def _look(queries: Queries, feature: int, chosen: Chosen, found: Drawn) -> tuple[Look, int | None]:
-    """How they are drawn, and which feature is laid over."""
+def _look(queries: Queries, feature: int, chosen: Chosen, found: Drawn, second: Overlay | None) -> Look:
+    """How they are drawn."""
     top = _scale_top(queries, feature, found)
     bold = one_of(chosen.bold, tuple(key for key, _ in BOLD), "bold")
     typical = frozenset(queries.rows_of("tfidf", feature)["token_id"]) if bold == "tfidf" else frozenset()
-    if chosen.overlay in (None, ""):
-        return Look(feature, top, bold=typical), None
-    second = queries.known_feature(chosen.overlay)
-    acts = queries.tables.reading("transpose", lambda: queries.artifacts.feature(second))
-    return Look(feature, top, acts, float(acts.acts.max(initial=0)), typical), second
+    if second is None:
+        return Look(feature, top, bold=typical)
+    return Look(feature, top, second.found, second.top, typical)
 
 
 def _scale_top(queries: Queries, feature: int, found: Drawn) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dashboard.queries import Queries
-from tests.dashboard.made_artifacts import PlainArtifacts, make_artifacts
+from tests.dashboard.made_artifacts import PlainArtifacts, make_artifacts, plain_artifacts
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +20,10 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> PlainArtifacts:
 def queries(artifacts: PlainArtifacts) -> Queries:
     """The questions over them."""
     return Queries(artifacts)
+
+
+@pytest.fixture
+def unlabelled(artifacts: PlainArtifacts, tmp_path: Path) -> Queries:
+    """The same artifacts in a data directory that has no label yet."""
+    (tmp_path / "precomputed_test").symlink_to(artifacts.directory)
+    return Queries(plain_artifacts(tmp_path / "precomputed_test"), author="ann")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,17 +30,10 @@ from dashboard.questions.feature_map import (
 )
 from precompute.errors import LightwellError
 from precompute.labels.content import Content
-from tests.dashboard.made_artifacts import D_SAE, PlainArtifacts, plain_artifacts
+from tests.dashboard.made_artifacts import D_SAE, PlainArtifacts
 
 SQUARE = "-1:-1,1:-1,1:1,-1:1"
 SHARES = (0.0, 1e-5, 0.003, 0.2, None)
-
-
-@pytest.fixture
-def own(artifacts: PlainArtifacts, tmp_path: Path) -> Queries:
-    """The same artifacts in a data directory that has no label yet."""
-    (tmp_path / "precomputed_test").symlink_to(artifacts.directory)
-    return Queries(plain_artifacts(tmp_path / "precomputed_test"), author="ann")
 
 
 def unpacked(array: dict[str, str]) -> np.ndarray:
@@ -187,19 +179,19 @@ def test_colouring_by_similarity_asks_for_a_feature(queries: Queries) -> None:
 
 
 def test_categories_of_labels_colour_their_features_and_more_than_the_colours_share_the_last(
-    own: Queries,
+    unlabelled: Queries,
 ) -> None:
-    assert "No feature has a label yet" in map_panels.summary(own, view(own, colour="category"))
-    store = own.labels.store
+    assert "No feature has a label yet" in map_panels.summary(unlabelled, view(unlabelled, colour="category"))
+    store = unlabelled.labels.store
     n_categories = len(map_figure.PALETTE) + 2
     for feature in range(n_categories):
         store.write(feature, Content("a label", f"kind {feature:02d}"), "ann", None)
     store.write(n_categories, Content("another", "kind 00"), "ann", None)
     store.write(n_categories + 1, Content(notes="only a note"), "ann", None)
-    found = categories(own)
+    found = categories(unlabelled)
     assert next(iter(found)) == "kind 00"
     assert found["kind 00"].tolist() == [0, n_categories]
-    points = map_table(own)
+    points = map_table(unlabelled)
     paint = map_figure.by_category(points, found)
     value = dict(zip(points["feature"], paint.values.tolist(), strict=True))
     assert value[0] == value[n_categories] == 1
@@ -207,17 +199,17 @@ def test_categories_of_labels_colour_their_features_and_more_than_the_colours_sh
     assert value[n_categories - 1] == value[n_categories - 2] == len(map_figure.PALETTE)
     assert paint.ticks["ticktext"][:2] == ["no label", "kind 00"]
     assert paint.ticks["ticktext"][-1] == "3 more"
-    go.Figure(map_panels.figure(own, view(own, colour="category")))
+    go.Figure(map_panels.figure(unlabelled, view(unlabelled, colour="category")))
 
 
-def test_what_lights_up_is_kept_as_a_set_that_lights_up_again(own: Queries) -> None:
+def test_what_lights_up_is_kept_as_a_set_that_lights_up_again(unlabelled: Queries) -> None:
     chosen = (None, "", None, None, SQUARE)
-    words, known = map_sets.make(own, "middle", "ann", chosen)
-    inside_it = lit(own, view(own, area=SQUARE))["feature"].to_list()
+    words, known = map_sets.make(unlabelled, "middle", "ann", chosen)
+    inside_it = lit(unlabelled, view(unlabelled, area=SQUARE))["feature"].to_list()
     assert words == f"Made “middle”: {len(inside_it)} features."
     assert [entry["value"] for entry in known] == ["middle"]
-    assert lit(own, view(own, set="middle"))["feature"].to_list() == inside_it
-    assert "a set's name" in map_sets.make(own, "", "ann", chosen)[0]
+    assert lit(unlabelled, view(unlabelled, set="middle"))["feature"].to_list() == inside_it
+    assert "a set's name" in map_sets.make(unlabelled, "", "ann", chosen)[0]
     for name in ("none such", 7, ["middle"]):
         with pytest.raises(LightwellError):
-            view(own, set=name)
+            view(unlabelled, set=name)
