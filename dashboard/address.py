@@ -94,6 +94,11 @@ def feature_path(feature: int, **parameters: str) -> str:
     return with_parameters(f"/feature/{feature}", parameters)
 
 
+def token_path(token_id: int) -> str:
+    """The address of a token's page."""
+    return f"/token/{token_id}"
+
+
 def with_parameters(path: str, parameters: Mapping[str, str]) -> str:
     """An address with parameters, in the order given."""
     query = urlencode(dict(parameters), safe=":,", quote_via=quote)

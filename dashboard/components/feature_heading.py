@@ -13,7 +13,7 @@ from dash import dcc, html
 from numpy.typing import NDArray
 
 from dashboard import formats
-from dashboard.address import feature_path
+from dashboard.address import feature_path, with_parameters
 from dashboard.components.elements import element
 from dashboard.components.facts import Fact, tiles
 from dashboard.components.panels import filled
@@ -151,7 +151,14 @@ def _ways_out(queries: Queries, feature: int) -> list[Any]:
     link = html.Button(
         "Copy link", className="quiet-button copies-text", title="Copy the address of what is shown now"
     )
-    return [link, python]
+    place = with_parameters("/map", {"colour": "similarity", "feature": str(feature)})
+    on_map = dcc.Link(
+        "On the map",
+        href=queries.href(place),
+        className="quiet-button",
+        title="All features by cosine with it",
+    )
+    return [on_map, link, python]
 
 
 def _statistics(queries: Queries, feature: int) -> Any:

@@ -10,7 +10,7 @@ import polars as pl
 from dash import dcc, html
 
 from dashboard import formats
-from dashboard.address import DIGITS, AddressError, feature_path, shortened
+from dashboard.address import DIGITS, AddressError, feature_path, shortened, token_path
 from dashboard.components.browser import spoken
 from dashboard.components.facts import Fact, tiles
 from dashboard.components.panels import empty, filled, panel
@@ -100,7 +100,7 @@ def _step(queries: Queries, name: str, token_id: int | None) -> Any:
     sign, title = STEPS[name]
     if token_id is None:
         return html.Span(sign, className="step-link off", title="There is none")
-    href = queries.href(f"/token/{token_id}")
+    href = queries.href(token_path(token_id))
     return dcc.Link(sign, href=href, id=name, className="step-link", title=title)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-import dash_mantine_components as dmc
 from dash import html
 
 from dashboard import formats
-from dashboard.address import feature_path
+from dashboard.address import feature_path, token_path
 from dashboard.components.browser import spoken
-from dashboard.components.elements import Element, element, link
+from dashboard.components.elements import Element, element, link, table
 from dashboard.queries import Queries
 from dashboard.token_view import Excerpt, Piece, label, spelled_out
 
@@ -107,15 +106,23 @@ def scale(top: float, second: bool = False, name: str = "maximum") -> html.Div:
     )
 
 
-def token_table(
-    tokens: Sequence[str], values: Sequence[Sequence[str]], headings: Sequence[str], name: str
-) -> html.Div:
-    """Tokens with columns of numbers; `values` are columns, each as long as `tokens`.
-
-    One component for the whole table: a component for each cell would take most of a page's time.
-    """
-    body = [list(cells) for cells in zip([label(token) for token in tokens], *values, strict=True)]
-    table = dmc.Table(
-        data={"head": list(headings), "body": body}, className="plain-table token-table", **spoken(name)
+def token_link(queries: Queries, token_id: int, token: str) -> Element:
+    """A token that leads to its page."""
+    return link(
+        label(token), queries.href(token_path(token_id)), className="token-link", title=spelled_out(token)
     )
-    return html.Div(table, className="table-scroll", tabIndex=0)
+
+
+def token_table(
+    queries: Queries,
+    tokens: Mapping[int, str],
+    values: Sequence[Sequence[str]],
+    headings: Sequence[str],
+    name: str,
+) -> html.Div:
+    """Tokens by number, each a link, beside columns of numbers; `values` are columns as long as `tokens`."""
+    links = [token_link(queries, token_id, token) for token_id, token in tokens.items()]
+    rows = [list(cells) for cells in zip(links, *values, strict=True)]
+    return html.Div(
+        table(list(headings), rows, name, kind="token-table"), className="table-scroll", tabIndex=0
+    )

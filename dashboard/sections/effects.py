@@ -24,7 +24,7 @@ def layout(queries: Queries, feature: int, asked: Address) -> Filling:
     """The strongest tokens each way; what is searched for comes later."""
     found = queries.effects(feature)
     words = "Promoted and suppressed tokens as bars; the numbers are in the tables below."
-    tables = [_way("Promoted", found.promoted), _way("Suppressed", found.suppressed)]
+    tables = [_way(queries, "Promoted", found.promoted), _way(queries, "Suppressed", found.suppressed)]
     search = field(
         "token", "Any token", "its text, or #number", value=asked.parameters.get("token"), width=260
     )
@@ -37,10 +37,10 @@ def layout(queries: Queries, feature: int, asked: Address) -> Filling:
     return Filling(content)
 
 
-def _way(name: str, effects: Sequence[Effect]) -> html.Div:
-    tokens = [effect.token for effect in effects]
+def _way(queries: Queries, name: str, effects: Sequence[Effect]) -> html.Div:
+    tokens = {effect.token_id: effect.token for effect in effects}
     numbers = [formats.signed(effect.influence, 4) for effect in effects]
-    return token_table(tokens, [numbers], [name, "Logits per unit"], f"{name} tokens")
+    return token_table(queries, tokens, [numbers], [name, "Logits per unit"], f"{name} tokens")
 
 
 def found_tokens(queries: Queries, feature: int, search: str) -> Any:
@@ -53,7 +53,8 @@ def found_tokens(queries: Queries, feature: int, search: str) -> Any:
     effects = [formats.signed(token.effect, 4) for token in found.shown]
     ranks = [f"{token.rank:,}" for token in found.shown]
     headings = ["Token", "Logits per unit", f"Rank of {found.d_vocab:,}"]
-    table = token_table([token.token for token in found.shown], [effects, ranks], headings, "Tokens found")
+    tokens = {token.token_id: token.token for token in found.shown}
+    table = token_table(queries, tokens, [effects, ranks], headings, "Tokens found")
     if found.n_found == len(found.shown):
         return table
     more = f"{found.n_found:,} tokens hold it; shown are exact matches first, then the strongest effects."

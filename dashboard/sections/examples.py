@@ -240,7 +240,8 @@ SECTION = Section(
     "that are equal are one text, and examples whose 8 tokens up to the active one are equal stand "
     "together. Near misses are the examples whose mean residual vector has the highest cosine with the "
     "average of the top examples' and on which the feature is silent. A condition is column:value, a "
-    "metadata column of the corpus and its value, or example:number for one example.",
+    "metadata column of the corpus and its value, or example:number for one example. Laid over is the "
+    "activation of a second feature, or with set:NAME the sum of those of a set.",
     layout=layout,
     register=register,
     parameters=("extent", "bold", "band", "range", "where", "overlay"),

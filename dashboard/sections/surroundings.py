@@ -19,7 +19,8 @@ def layout(queries: Queries, feature: int, _asked: Address) -> Filling:
     shares = [formats.share(v) for v in table["tf"]]
     scores = [formats.decimal(v) for v in table["tfidf"]]
     headings = ["Token", "Share of windows", "TF-IDF"]
-    return Filling(token_table(table["token"].to_list(), [shares, scores], headings, "TF-IDF tokens"))
+    tokens = dict(zip(table["token_id"], table["token"], strict=True))
+    return Filling(token_table(queries, tokens, [shares, scores], headings, "TF-IDF tokens"))
 
 
 SECTION = Section(
