@@ -220,7 +220,9 @@ def _stop_soon_after_interrupt(arguments: argparse.Namespace) -> None:
         for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
         again = f"python -m precompute.unified --model-type {arguments.model_type}"
-        print(f"\ninterrupted; run the same command to go on where it stopped ({again})", file=sys.stderr)
+        # Not by print: the signal may have come while the main thread was printing.
+        said = f"\ninterrupted; run the same command to go on where it stopped ({again})\n"
+        os.write(sys.stderr.fileno(), said.encode())
         timer = threading.Timer(SECONDS_TO_STOP, os._exit, (INTERRUPTED,))
         timer.daemon = True
         timer.start()

@@ -91,8 +91,8 @@ def check_saved_views(visit: Visit) -> None:
     visit.page.get_by_role("link", name="Strongest of all").click()
     visit.page.wait_for_function("location.search === '?sort=max:desc'")
     visit.page.wait_for_selector(FIRST_CELLS)
-    if not visit.page.locator(".saved-views").is_visible():
-        visit.page.click("#views-button")
+    _ready(visit)
+    visit.page.click("#views-button")
     visit.page.get_by_role("button", name="Remove the view Strongest of all").click()
     visit.page.get_by_text("No view is saved yet").wait_for()
 

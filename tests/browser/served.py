@@ -90,7 +90,7 @@ class Visit:
     wrongs: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(45_000)
         self.page.on("console", self._note_message)
         self.page.on("pageerror", lambda error: self.wrongs.append(f"error: {error}"))
         self.page.on("request", self._note_request)
