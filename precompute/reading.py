@@ -74,7 +74,10 @@ class Artifacts:
 
         Raises ArtifactMissingError where there is none.
         """
-        return self._version(step).name
+        try:
+            return self.subject.shelf.version_name(step)
+        except FileNotFoundError:
+            raise self._missing(step) from None
 
     def path(self, output: str) -> Path:
         """Where an output lies, such as `feature_stats.parquet` or `activations`.

@@ -37,6 +37,12 @@ class Shelf:
         """The directory of the current artifact, resolved once; raises FileNotFoundError."""
         return self.pointer(step).resolve(strict=True)
 
+    def version_name(self, step: str) -> str:
+        """The name of `current(step)`, many times quicker: pages ask a hundred times each."""
+        pointer = f"{self.directory}/artifacts/{step}"
+        os.stat(pointer)  # noqa: PTH116
+        return os.path.basename(os.readlink(pointer))  # noqa: PTH115, PTH119
+
     def manifest(self, step: str) -> Manifest | None:
         """The current manifest, or None where nothing is published; raises CorruptArtifactError."""
         pointer = self.pointer(step)
