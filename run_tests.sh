@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Check everything: ./run_tests.sh [--all] [arguments for pytest]
 # Without --all: ruff, mypy and the tests on small fixtures (under 5 minutes after set-up).
-# With --all: also the demo at full size, the kill tests, and what needs servers.
+# With --all: also the demo at full size, the kill tests, what needs servers, and most pages in a browser.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./environment.sh

@@ -7,7 +7,7 @@ import pytest
 from tests.browser.checks_axe import check_axe
 from tests.browser.served import Visit
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.full, pytest.mark.browser]
 MORE = (
     "/compare?features=1,3",
     "/prompt?text=the+file",

@@ -8,7 +8,7 @@ from precompute.reading import Artifacts
 from tests.browser import checks_compare
 from tests.browser.served import Visit
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.full, pytest.mark.browser]
 
 
 def test_comparing(visit: Visit, artifacts: Artifacts) -> None:

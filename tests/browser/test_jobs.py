@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 __all__ = ["workshop"]
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.full, pytest.mark.browser, pytest.mark.timeout(900)]
 
 
 def feature_page(workshop: Workshop) -> str:

@@ -30,7 +30,7 @@ from tests.jobs.misbehaving import command
 from tests.served_command import ADDRESS, ROOT
 
 __all__ = ["workshop"]
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.full, pytest.mark.browser, pytest.mark.timeout(900)]
 LOST = "ERR_CONNECTION|ERR_EMPTY_RESPONSE|did not respond|Failed to fetch|ERR_SOCKET|ERR_NETWORK"
 
 

@@ -9,7 +9,7 @@ from tests.browser import checks_labels as checks
 from tests.browser.served import Visit
 from tests.dashboard.made_artifacts import PlainArtifacts, make_artifacts
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.full, pytest.mark.browser]
 
 
 @pytest.fixture(scope="module")

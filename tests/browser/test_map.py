@@ -8,7 +8,7 @@ from precompute.reading import Artifacts
 from tests.browser import checks_map
 from tests.browser.served import Visit
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.full, pytest.mark.browser]
 
 CHECKS = (
     checks_map.check_points,

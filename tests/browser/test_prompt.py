@@ -12,7 +12,7 @@ from tests.browser import checks_prompt
 from tests.browser.served import Visit, serving
 from tests.tiny import TinyFiles
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.full, pytest.mark.browser]
 
 
 @pytest.fixture(scope="module")

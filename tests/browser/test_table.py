@@ -8,7 +8,7 @@ from precompute.reading import Artifacts
 from tests.browser import checks_table
 from tests.browser.served import Visit, serving
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.full, pytest.mark.browser]
 
 
 def test_columns(visit: Visit) -> None:
