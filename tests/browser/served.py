@@ -52,12 +52,15 @@ def answering(application: Server, auth: str | None = None) -> Iterator[str]:
         with suppress(OSError):  # Pages ask until the end, also while the sockets are being closed.
             server.run()
 
-    threading.Thread(target=run, daemon=True).start()
+    loop = threading.Thread(target=run, daemon=True)
+    loop.start()
     try:
         yield f"http://127.0.0.1:{server.effective_port}{application.prefix}"
     finally:
         server.task_dispatcher.shutdown(timeout=2)
-        server.close()
+        # The loop itself closes what it looks at, the listener and each connection, and ends with none left.
+        server.trigger.pull_trigger(lambda: [end.handle_close() for end in list(server._map.values())])
+        loop.join(10)
         application.close()
 
 
