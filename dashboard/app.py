@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from dashboard import address, callbacks
 from dashboard.components import palette
 from dashboard.components.browser import in_browser
+from dashboard.components.elements import plain
 from dashboard.components.panels import message_page
 from dashboard.components.shell import navigation, shell
 from dashboard.pages import PAGES, Shown, page_at
@@ -88,7 +89,7 @@ def _register_router(app: Dash, queries: Queries) -> None:
     def show(pathname: object, search: object) -> tuple[Any, Any, str, None]:
         shown = page_for(queries, pathname, search)
         title = f"{shown.title} · {queries.model_type.name} · Lightwell"
-        return shown.content, navigation(queries, shown.path), title, None
+        return plain(shown.content), plain(navigation(queries, shown.path)), title, None
 
     in_browser(app, "setTitle", Input("page-title", "data"))
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dashboard import formats
 from dashboard.address import feature_path, with_parameters
 from dashboard.columns import BY_NAME, Column
-from dashboard.components.elements import Element, element, link, table
+from dashboard.components.elements import Element, element, link, still, table
 from dashboard.components.panels import empty
 from dashboard.components.tokens import chip, highlighted, scale
 from dashboard.queries import Queries
@@ -250,7 +250,7 @@ def examples(queries: Queries, features: tuple[int, ...], colour: int, under: in
     about = [html.Span(_about(found, features)), html.Div(scales, className="scales")]
     return [
         html.Div(about, className="band-about"),
-        *(_article(queries, features, one, tops) for one in found.examples),
+        still(*(_article(queries, features, one, tops) for one in found.examples)),
     ]
 
 

@@ -1,8 +1,14 @@
-"""Plain elements as the JSON that Dash sends: as objects, thousands would take most of a page's time."""
+"""Plain elements as the JSON that Dash sends: as objects, thousands would take most of a page's time.
+
+In the browser too: each Dash component looks at every change of the whole page's state. So what no callback
+speaks of is drawn by one component, `still`.
+"""
 
 from __future__ import annotations
 
 from typing import Any, TypeAlias
+
+from dash.development.base_component import Component
 
 Element: TypeAlias = Any
 """A dict like the one that Dash makes of a component; it stands wherever a component may."""
@@ -16,6 +22,24 @@ def element(kind: str, children: Any = None, **properties: Any) -> Element:
 def link(children: Any, href: str, **properties: Any) -> Element:
     """A link within the app, which loads no page anew."""
     return _element("dash_core_components", "Link", children, {"href": href, **properties})
+
+
+def still(*nodes: Any) -> Element:
+    """One component that draws elements, texts and Dash's own `html` parts, none of which has callbacks."""
+    properties = {"drawing": list(nodes)}
+    return {"namespace": "lightwell_components", "type": "Still", "props": properties}
+
+
+def plain(content: Any) -> Any:
+    """Dash's components as elements, down to the elements in them; what is none stays.
+
+    What is plain throughout is encoded by one call of compiled code; one component in it, and all is walked
+    over by plotly first, which takes longer than all else that a page needs.
+    """
+    if isinstance(content, Component):
+        made: Element = content.to_plotly_json()
+        return made | {"props": {name: plain(value) for name, value in made["props"].items()}}
+    return [plain(part) for part in content] if isinstance(content, list | tuple) else content
 
 
 def _element(namespace: str, kind: str, children: Any, properties: dict[str, Any]) -> Element:
@@ -42,4 +66,4 @@ def table(
         for row in rows
     ]
     parts = [element("Thead", element("Tr", head)), element("Tbody", body)]
-    return element("Table", parts, className=f"plain-table {kind}".strip(), **{"aria-label": name})
+    return still(element("Table", parts, className=f"plain-table {kind}".strip(), **{"aria-label": name}))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dashboard import formats
 from dashboard.address import feature_path, with_parameters
-from dashboard.components.elements import element
+from dashboard.components.elements import element, still
 from dashboard.components.facts import Fact, tiles
 from dashboard.components.panels import filled
 from dashboard.components.snippet import snippet
@@ -70,7 +70,7 @@ def heading(queries: Queries, feature: int, extras: Iterable[Any] = ()) -> html.
         html.Div(_ways_out(queries, feature), className="ways-out"),
     ]
     stats = filled(queries, "feature_stats", lambda: _statistics(queries, feature))
-    related = html.Div(_related(queries, feature), className="related")
+    related = still(element("Div", _related(queries, feature), className="related"))
     parts = [html.Div(title, className="feature-title"), related, *extras, stats]
     return html.Div(parts, className="page-head")
 
@@ -121,7 +121,7 @@ def _related(queries: Queries, feature: int) -> list[Any]:
     for kind in KINDS:
         chips = optional(partial(_chips, queries, feature, kind))
         if chips:
-            rows += [html.Span(kind.words, className="dim", title=f"By {kind.meaning}"), *chips]
+            rows += [element("Span", kind.words, className="dim", title=f"By {kind.meaning}"), *chips]
     return rows
 
 

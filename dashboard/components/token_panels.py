@@ -12,6 +12,7 @@ from dash import dcc, html
 from dashboard import formats
 from dashboard.address import DIGITS, AddressError, feature_path, shortened, token_path
 from dashboard.components.browser import spoken
+from dashboard.components.elements import Element, element, link, still, table
 from dashboard.components.facts import Fact, tiles
 from dashboard.components.panels import empty, filled, panel
 from dashboard.components.sorted_grid import sorted_grid
@@ -140,10 +141,10 @@ def pushes_panel(queries: Queries, token_id: int) -> Any:
     return panel("Features that push it", body, explanation=INFLUENCE, anchor="pushes")
 
 
-def _way(queries: Queries, name: str, pushes: Sequence[Push]) -> html.Table:
+def _way(queries: Queries, name: str, pushes: Sequence[Push]) -> Element:
     known = _promoted(queries, [push.feature for push in pushes])
     rows = [[_feature(queries, push.feature, known), formats.signed(push.influence, 4)] for push in pushes]
-    return table([name, "Logits per unit"], rows, name)
+    return table([name, "Logits per unit"], rows, name, kind="feature-rows")
 
 
 def _promoted(queries: Queries, features: Sequence[int]) -> dict[int, str]:
@@ -155,24 +156,11 @@ def _promoted(queries: Queries, features: Sequence[int]) -> dict[int, str]:
     return dict(zip(found["feature"].to_list(), found["promotes"].to_list(), strict=True))
 
 
-def _feature(queries: Queries, feature: int, promoted: dict[int, str]) -> html.Span:
+def _feature(queries: Queries, feature: int, promoted: dict[int, str]) -> Element:
     words = promoted.get(feature)
-    link = dcc.Link(f"{feature}", href=queries.href(feature_path(feature)), className="feature-link")
-    said = [html.Span(words, className="feature-words", title=f"promotes {words}")] if words else []
-    return html.Span([link, *said], className="feature-named")
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[Any]], name: str) -> html.Table:
-    """A table whose first column is of components and whose others are numbers."""
-    head = [
-        html.Th(text, scope="col", className="num" if place else "") for place, text in enumerate(headings)
-    ]
-    body = [
-        html.Tr([html.Td(cell, className="num" if place else "") for place, cell in enumerate(row)])
-        for row in rows
-    ]
-    parts = [html.Thead(html.Tr(head)), html.Tbody(body)]
-    return html.Table(parts, className="plain-table feature-rows", **spoken(name))
+    number = link(f"{feature}", queries.href(feature_path(feature)), className="feature-link")
+    said = [element("Span", words, className="feature-words", title=f"promotes {words}")] if words else []
+    return element("Span", [number, *said], className="feature-named")
 
 
 def effects_panel(queries: Queries, token_id: int, sorts: Sequence[Sort]) -> Any:
@@ -215,7 +203,12 @@ def fires_panel(queries: Queries, token_id: int) -> Any:
         ]
         headings = ["Feature", "Share of its rows", "Mean activation", "Max"]
         name = "Features that fire on the token"
-        return html.Div(table(headings, rows, name), className="table-scroll", tabIndex=0, **spoken(name))
+        return html.Div(
+            table(headings, rows, name, kind="feature-rows"),
+            className="table-scroll",
+            tabIndex=0,
+            **spoken(name),
+        )
 
     return panel(
         "Features that fire on it",
@@ -279,4 +272,4 @@ def _text_parts(found: Occurrences) -> list[Any]:
         return [empty("This token stands on no row of the corpus")]
     times = f"{formats.plural(found.n_rows, 'row')} in {formats.plural(found.n_texts, 'text')}"
     about = f"On {times}, in the corpus's order; the example of each text that holds it first."
-    return [html.P(about, className="caption"), *(marked_text(one) for one in found.shown)]
+    return [html.P(about, className="caption"), still(*(marked_text(one) for one in found.shown))]

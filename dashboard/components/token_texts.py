@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from dash import html
 
 from dashboard import formats
+from dashboard.components.elements import Element, element
 from dashboard.questions.tokens import Occurrence
 from dashboard.token_view import Excerpt, Piece, excerpt, visible
 
@@ -15,45 +13,46 @@ METADATA_SHOWN = 4
 LONGEST_CAPTION = 180
 
 
-def marked_text(found: Occurrence) -> html.Article:
+def marked_text(found: Occurrence) -> Element:
     """An excerpt around the token's first place in a text, with each of its places marked."""
     # Marks are drawn from an activation of 1 at the token's places: the excerpt then keeps them apart.
     acts = np.zeros(len(found.str_tokens), dtype=np.float32)
     acts[list(found.here)] = 1
     shown = excerpt(found.str_tokens, acts, 1.0, found.position)
-    return html.Article([_caption(found), _text(shown)], className="example")
+    return element("Article", [_caption(found), _text(shown)], className="example")
 
 
-def _caption(found: Occurrence) -> html.Div:
+def _caption(found: Occurrence) -> Element:
     values = [visible(str(value), keep_spaces=True) for value in found.metadata.values()]
     words = " · ".join(values[:METADATA_SHOWN])
     place = f"example {found.example:,}, token {found.position} of {len(found.str_tokens)}"
     times = formats.plural(found.n_here, "row") + " of this text"
-    return html.Div(
+    return element(
+        "Div",
         [
-            html.Span(times, className="dim", title="Rows of this text at which the token stands"),
-            html.Span(words[:LONGEST_CAPTION], className="metadata", title=" · ".join(values)[:1000]),
-            html.Span(place, className="dim place", title=f"text {found.text_id}, chunk {found.chunk}"),
+            element("Span", times, className="dim", title="Rows of this text at which the token stands"),
+            element("Span", words[:LONGEST_CAPTION], className="metadata", title=" · ".join(values)[:1000]),
+            element("Span", place, className="dim place", title=f"text {found.text_id}, chunk {found.chunk}"),
         ],
         className="example-head",
     )
 
 
-def _text(shown: Excerpt) -> html.Div:
-    parts: list[Any] = []
+def _text(shown: Excerpt) -> Element:
+    parts: list[Element] = []
     if shown.cut_before:
         parts.append(_cut(shown.cut_before, "before"))
     parts.extend(_piece(piece) for piece in shown.pieces)
     if shown.cut_after:
         parts.append(_cut(shown.cut_after, "after"))
-    return html.Div(parts, className="text", dir="ltr")
+    return element("Div", parts, className="text", dir="ltr")
 
 
-def _cut(n: int, side: str) -> html.Span:
-    return html.Span("…", className="cut", title=f"{formats.plural(n, 'token')} more {side}")
+def _cut(n: int, side: str) -> Element:
+    return element("Span", "…", className="cut", title=f"{formats.plural(n, 'token')} more {side}")
 
 
-def _piece(piece: Piece) -> Any:
+def _piece(piece: Piece) -> Element:
     if not piece.activation:
-        return html.Bdi(piece.text)
-    return html.Mark(html.Bdi(piece.text), className="here", title=f"position {piece.position}")
+        return element("Bdi", piece.text)
+    return element("Mark", element("Bdi", piece.text), className="here", title=f"position {piece.position}")

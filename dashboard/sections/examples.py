@@ -15,6 +15,7 @@ from dashboard.bands import MISS, TOP
 from dashboard.bands import band as described
 from dashboard.components.browser import in_browser
 from dashboard.components.choices import choice, field
+from dashboard.components.elements import still
 from dashboard.components.example_view import Look, followers, group
 from dashboard.components.panels import empty, filled
 from dashboard.components.tokens import scale
@@ -132,7 +133,7 @@ def example_list(queries: Queries, feature: int, chosen: Chosen) -> list[Any]:
     return [
         html.Div(about, className="band-about"),
         dcc.Store(id="followers", data=followers(found.examples)),
-        *(group(queries, examples, look) for examples in alike(found.examples)),
+        still(*(group(queries, examples, look) for examples in alike(found.examples))),
     ]
 
 

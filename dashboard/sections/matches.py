@@ -7,7 +7,7 @@ from typing import Any
 from dash import Dash, Input, Output, html
 
 from dashboard.address import Address, feature_path
-from dashboard.components.elements import Element, element
+from dashboard.components.elements import Element, element, still
 from dashboard.components.panels import command_of, empty
 from dashboard.components.tokens import phrase_of_labels
 from dashboard.queries import Queries
@@ -65,7 +65,7 @@ def _content(queries: Queries, found: Matches) -> Any:
         return empty(f"{sentence}: their directions cannot be compared")
     base = queries.place.base_of(found.name)
     rows = [_row(base, match) for match in found.nearest]
-    return html.Div(rows, className="matches")
+    return still(element("Div", rows, className="matches"))
 
 
 def _row(base: str, match: Match) -> Element:

@@ -9,7 +9,7 @@ from dash import html
 
 from dashboard import formats
 from dashboard.address import Address
-from dashboard.components.elements import element, link, table
+from dashboard.components.elements import element, link, still, table
 from dashboard.components.panels import empty, filled
 from dashboard.components.tokens import feature_chip
 from dashboard.queries import Queries
@@ -40,7 +40,7 @@ def _nearest(queries: Queries, feature: int) -> Any:
         return empty("No neighbour is listed for this feature")
     rows = zip(found["neighbor"], found["cosine"], strict=True)
     chips = [feature_chip(queries, other, f"{cosine:.2f}", f"cosine {cosine:.4f}") for other, cosine in rows]
-    return html.Div(chips, className="chips", id="neighbors")
+    return still(element("Div", chips, className="chips", id="neighbors"))
 
 
 def _together(queries: Queries, feature: int) -> Any:
@@ -70,7 +70,8 @@ def _cluster(queries: Queries, feature: int) -> Any:
         link(name, table),
         "; nearest on the map:",
     ]
-    return html.Div([html.P(words, className="caption"), html.Div(chips, className="chips")], id="cluster")
+    parts = [element("P", words, className="caption"), element("Div", chips, className="chips")]
+    return still(element("Div", parts, id="cluster"))
 
 
 def _pair(queries: Queries, row: dict[str, Any]) -> list[Any]:

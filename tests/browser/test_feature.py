@@ -23,3 +23,18 @@ def test_no_section_is_wider_than_the_window(visit: Visit, artifacts: Artifacts,
     visit.page.set_viewport_size({"width": width, "height": 900})
     visit.open(f"/feature/{usual_feature(artifacts)}")
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_link_among_plain_elements_loads_no_page_anew(visit: Visit, artifacts: Artifacts) -> None:
+    visit.open(f"/feature/{usual_feature(artifacts)}")
+    visit.page.evaluate("window.stays = true")
+    chip = visit.page.locator("#neighbors a").first
+    with visit.page.context.expect_page() as opened:
+        chip.click(modifiers=["Control"])
+    opened.value.close()
+    number = chip.locator(".chip-feature").inner_text()
+    assert visit.text("#feature-title") != number
+    chip.click()
+    visit.page.locator("#feature-title").get_by_text(number, exact=True).wait_for()
+    assert visit.page.url.endswith(f"/feature/{number}")
+    assert visit.page.evaluate("window.stays") is True

@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from dash import Dash
 
 from dashboard.__main__ import listen, main
-from dashboard.app import create_app
+from dashboard.app import create_app, page_for
+from dashboard.components.elements import plain
 from dashboard.pages import PAGES
 from dashboard.settings import LOOPBACK_NAMES, DashboardSettings, parser, read_settings
 from precompute.errors import ConfigError, ModelError, UsageError
@@ -315,3 +317,16 @@ def test_a_taken_port_ends_the_command_with_one_line(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 1
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("path", EVERY_PATH)
+def test_every_page_is_encoded_by_one_call(app: Dash, path: str) -> None:
+    """With a component left in it, plotly walks over all of the page first, which takes longest."""
+    content = plain(page_for(app.server.config["QUERIES"], path, "").content)
+    assert orjson.loads(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+@pytest.mark.parametrize("text", ["\ud800", "\udfff\ud800", "/feature/\udc80"])
+def test_half_a_character_gets_a_sentence(app: Dash, text: str) -> None:
+    assert "expected" in page(app, "/" + text)
+    assert "expected" in page(app, "/features", "?search=" + text + "&" + text + "=1")

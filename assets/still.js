@@ -1,0 +1,44 @@
+/* A component that draws elements which no callback speaks of. Each Dash component looks at every change of
+   the whole page's state; one that draws a thousand cells looks once. */
+(function () {
+  "use strict";
+
+  function follow(event) {
+    const changed = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button;
+    if (!changed && !event.defaultPrevented) {
+      event.preventDefault();
+      window.dash_clientside.lightwell.navigate(event.currentTarget.getAttribute("href"));
+    }
+  }
+
+  /* A text, a number, a list of nodes, an element of dash.html, a Link, or Still again. */
+  function drawn(node) {
+    if (node === null || node === undefined || typeof node !== "object") {
+      return node;
+    }
+    if (Array.isArray(node)) {
+      return inOrder(node);
+    }
+    if (node.type === "Still") {
+      return inOrder(node.props.drawing);
+    }
+    const { children, ...properties } = node.props;
+    const isLink = node.type === "Link";
+    const tag = isLink ? "a" : node.type.toLowerCase();
+    return React.createElement(tag, isLink ? { ...properties, onClick: follow } : properties, ...listed(children));
+  }
+
+  function listed(children) {
+    return Array.isArray(children) ? children.map(drawn) : children === undefined ? [] : [drawn(children)];
+  }
+
+  function inOrder(nodes) {
+    return React.createElement(React.Fragment, null, ...nodes.map(drawn));
+  }
+
+  window.lightwell_components = {
+    Still: function (props) {
+      return inOrder(props.drawing);
+    },
+  };
+})();
