@@ -24,12 +24,12 @@ def in_browser(
     """Call a function of the scripts in assets/ whenever an input changes; what it answers goes to `to`."""
     chosen = ClientsideFunction("lightwell", function)
     targets = [] if to is None else [to]
-    app.clientside_callback(chosen, *targets, *sources, prevent_initial_call=True)  # type: ignore[no-untyped-call]
+    app.clientside_callback(chosen, *targets, *sources, prevent_initial_call=True)
 
 
 def answered_in_browser(app: Dash, function: str, target: Output, *sources: Input | State) -> None:
     """Let a function of the scripts in assets fill a property, also when the inputs come onto the page."""
-    app.clientside_callback(ClientsideFunction("lightwell", function), target, *sources)  # type: ignore[no-untyped-call]
+    app.clientside_callback(ClientsideFunction("lightwell", function), target, *sources)
 
 
 def data_of(name: str, value: object) -> dict[str, Any]:
