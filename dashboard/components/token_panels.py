@@ -230,7 +230,7 @@ def texts_panel(queries: Queries, token_id: int, page: int) -> Any:
 
     def content() -> Any:
         found = occurrences(queries, token_id, page)
-        listed = html.Div(_text_parts(found), id="token-texts")
+        listed = html.Div(_text_parts(queries, found), id="token-texts")
         return [_pager(found), listed] if found.n_pages > 1 else listed
 
     body = filled(queries, "token_features", content)
@@ -264,12 +264,12 @@ def _turn(sign: str, words: str, by: int) -> html.Button:
 
 def text_list(queries: Queries, token_id: int, page: int) -> list[Any]:
     """One page of the texts, with the token marked; raises AddressError beyond the last."""
-    return _text_parts(occurrences(queries, token_id, page))
+    return _text_parts(queries, occurrences(queries, token_id, page))
 
 
-def _text_parts(found: Occurrences) -> list[Any]:
+def _text_parts(queries: Queries, found: Occurrences) -> list[Any]:
     if not found.shown:
         return [empty("This token stands on no row of the corpus")]
     times = f"{formats.plural(found.n_rows, 'row')} in {formats.plural(found.n_texts, 'text')}"
     about = f"On {times}, in the corpus's order; the example of each text that holds it first."
-    return [html.P(about, className="caption"), still(*(marked_text(one) for one in found.shown))]
+    return [html.P(about, className="caption"), still(*(marked_text(queries, one) for one in found.shown))]

@@ -110,8 +110,9 @@ def test_a_page_of_texts_that_does_not_exist(queries: Queries, page: int) -> Non
 
 def test_each_place_in_an_excerpt_is_marked(queries: Queries) -> None:
     one = next(one for one in asked.occurrences(queries, 5, 1).shown if len(one.here) > 1)
-    text = str(marked_text(one))
-    assert text.count("Mark(") == len([p for p in one.here if p < len(one.str_tokens)])
+    text = str(marked_text(queries, one))
+    assert f"/prompt?example={one.example}" in text
+    assert text.count("'Mark'") == len([p for p in one.here if p < len(one.str_tokens)])
 
 
 def test_rows_of_the_grid_are_sorted_and_counted(queries: Queries) -> None:
