@@ -44,12 +44,24 @@ def fuzzy_graph(neighbors: Neighbors) -> Edges:
     """
     from scipy.sparse import csr_array
 
-    from precompute.geometry.kernels.forces import bandwidths
-
     n, k = neighbors.index.shape
     if k == 0:
         none = np.zeros(0, dtype=np.int64)
         return Edges(none, none, np.zeros(0))
+    strength, shape = membership(neighbors), (n, n)
+    directed = csr_array((strength.ravel(), neighbors.index.ravel(), np.arange(0, n * k + 1, k)), shape=shape)
+    directed = directed.sorted_indices()  # a copy: the neighbours stay in their order
+    union = (directed + directed.T - directed * directed.T).tocoo()
+    order = np.lexsort((union.col, union.row))
+    head, tail = union.row[order].astype(np.int64), union.col[order].astype(np.int64)
+    return Edges(head, tail, union.data[order])
+
+
+def membership(neighbors: Neighbors) -> Float64[np.ndarray, "n k"]:
+    """How strongly each vector belongs with each of its neighbours, p_j|i in (0, 1] as in `fuzzy_graph`."""
+    from precompute.geometry.kernels.forces import bandwidths
+
+    k = neighbors.index.shape[1]
     distance = np.maximum(0.0, 1.0 - neighbors.cosine)
     # Identical vectors are at distance 0: as in UMAP, rho is the smallest distance above it.
     rho = np.where(distance > 0, distance, np.inf).min(axis=1)
@@ -57,14 +69,8 @@ def fuzzy_graph(neighbors: Neighbors) -> Edges:
     # umap-learn counts the point itself among its k, so its target for these k is that of k + 1.
     sigma = bandwidths(distance, rho, float(np.log2(k + 1)))
     sigma = np.maximum(sigma, 1e-3 * distance.mean(axis=1) + np.finfo(float).tiny)
-    strength = np.exp(-np.maximum(0.0, distance - rho[:, None]) / sigma[:, None])
-    shape = (n, n)
-    directed = csr_array((strength.ravel(), neighbors.index.ravel(), np.arange(0, n * k + 1, k)), shape=shape)
-    directed = directed.sorted_indices()  # a copy: the neighbours stay in their order
-    union = (directed + directed.T - directed * directed.T).tocoo()
-    order = np.lexsort((union.col, union.row))
-    head, tail = union.row[order].astype(np.int64), union.col[order].astype(np.int64)
-    return Edges(head, tail, union.data[order])
+    strength: np.ndarray = np.exp(-np.maximum(0.0, distance - rho[:, None]) / sigma[:, None])
+    return strength
 
 
 def principal_plane(vectors: Float32[np.ndarray, "n d"]) -> Float64[np.ndarray, "n 2"]:
