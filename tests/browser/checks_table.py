@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -113,6 +114,11 @@ def check_palette(visit: Visit, artifacts: Artifacts) -> None:
     assert urlsplit(visit.page.url).path == urlsplit(visit.base).path + "/"
 
 
+def wait_for_count(visit: Visit, n: int) -> None:
+    """Until the table says that it has so many features; at first it counts all."""
+    visit.page.locator("#grid-count", has_text=re.compile(rf"^{n:,} ")).wait_for()
+
+
 def check_frequency_bands(visit: Visit, artifacts: Artifacts) -> None:
     """A bar's number leads to as many features; so do the links to the dense and the dead ones."""
     visit.open("/")
@@ -124,16 +130,13 @@ def check_frequency_bands(visit: Visit, artifacts: Artifacts) -> None:
     fullest = max(range(len(counts)), key=counts.__getitem__)
     links.nth(fullest).click()
     visit.page.wait_for_selector(FIRST_CELLS)
-    visit.page.wait_for_function(
-        f"document.querySelector('#grid-count').innerText.startsWith('{counts[fullest]:,}')"
-    )
+    wait_for_count(visit, counts[fullest])
     visit.open("/")
     visit.page.wait_for_selector("#frequency-figure .bars path", state="attached")
     n_dense = stats.filter(pl.col("frac_active") > 0.1).height
     assert visit.text("#dense-link").startswith(f"{n_dense:,} feature")
     visit.page.click("#dense-link")
-    visit.page.wait_for_selector("#grid-count:not(:empty)")
-    assert visit.text("#grid-count").startswith(f"{n_dense:,} ")
+    wait_for_count(visit, n_dense)
 
 
 def check_all_of_the_table(visit: Visit, artifacts: Artifacts) -> None:
