@@ -16,7 +16,8 @@ from precompute.density.stages import STAGES
 from precompute.embeddings import commands as embeddings
 from precompute.embeddings.embedding_set import OUTPUTS
 from precompute.embeddings.freshness import STEPS
-from precompute.embeddings.map import GRAPH_FILES, MAP_FILES
+from precompute.embeddings.graph import FILES as GRAPH_FILES
+from precompute.embeddings.map import MAP_FILES
 from precompute.pipeline.registry import steps
 from precompute.settings import Settings
 from tests.density.made_parts import computed as density_computed

@@ -9,22 +9,35 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
 from precompute.artifacts.locks import ArtifactLock
 from precompute.artifacts.manifest import Manifest, describe_files, fingerprint
+from precompute.density.weights import mean_distance
 from precompute.embeddings.embedding_set import STEP, EmbeddingSet
 from precompute.embeddings.freshness import STEPS, Freshness, input_entry
+from precompute.embeddings.graph import (
+    GRAPH,
+    SCRATCH,
+    Graph,
+    Search,
+    clear,
+    have_length,
+    read_graph,
+    searched,
+    write_graph,
+)
+from precompute.embeddings.sampled_layout import density_sample, join_neighbors, nearest_of
 from precompute.embeddings.words import cluster_words
 from precompute.errors import UsageError
 from precompute.geometry.dense_regions import dense_regions
-from precompute.geometry.knn import Neighbors, nearest
+from precompute.geometry.knn import Neighbors
 from precompute.geometry.layout import fuzzy_graph, lay_out, principal_plane
 from precompute.progress import Progress, Silent
 
-VERSION = 1
-GRAPH, MAP = "neighbors", "map"
-GRAPH_FILES = ("rows.npy", "index.npy", "cosine.npy")
+VERSION = 2
+MAP = "map"
 MAP_FILES = ("map.parquet", "clusters.parquet")
 
 
@@ -39,7 +52,9 @@ class MapSettings:
     min_cluster_size: int = 15
     """Texts of the smallest cluster."""
     seed: int = 0
-    """Seed of the layout."""
+    """Seed of the layout, and of the sample."""
+    largest: int = 500_000
+    """Distinct texts that are laid out together; of more, a sample in which sparse regions keep more."""
 
 
 def compute_map(
@@ -64,12 +79,11 @@ def compute_map(
         )
     chosen = {"neighbors": settings.neighbors}
     done = []
-    if _bring_up(
-        embedded, GRAPH, chosen, force, lambda out: _write_graph(embedded, settings, workers, progress, out)
-    ):
+    how = Search(settings.neighbors, workers, progress)
+    if _bring_up(embedded, GRAPH, chosen, force, lambda out: write_graph(embedded, how, out)):
         done.append(GRAPH)
     if _bring_up(
-        embedded, MAP, asdict(settings), force, lambda out: _write_map(embedded, settings, progress, out)
+        embedded, MAP, asdict(settings), force, lambda out: _write_map(embedded, settings, how, out)
     ):
         done.append(MAP)
     embedded.shelf.collect_garbage(STEPS)
@@ -92,7 +106,7 @@ def _bring_up(
         status = Freshness(embedded).status(step)
         if not force and status.state != "corrupt" and status.fingerprint == expected:
             return False
-        staging = shelf.stage(step, expected, resumable=False)
+        staging = shelf.stage(step, expected, resumable=True)
         write(staging)
         manifest = Manifest(
             step=step,
@@ -107,26 +121,12 @@ def _bring_up(
         return True
 
 
-def _write_graph(
-    embedded: EmbeddingSet, settings: MapSettings, workers: int, progress: Progress, out: Path
-) -> None:
-    """rows [n_distinct]: the row of each distinct text; index, cosine [n_distinct, k] of its nearest."""
-    metadata = embedded.metadata.select("row", "duplicate_of").collect()
-    rows = metadata.filter(pl.col("duplicate_of").is_null())["row"].to_numpy().astype(np.int64)
-    progress.start(len(rows), "texts")
-    found = nearest(np.asarray(embedded.vectors[rows]), settings.neighbors, workers, progress.advance)
-    arrays: tuple[NDArray[Any], ...] = (rows, found.index.astype(np.int32), found.cosine.astype(np.float32))
-    for name, array in zip(GRAPH_FILES, arrays, strict=True):
-        np.save(out / name, array, allow_pickle=False)
-
-
-def _write_map(embedded: EmbeddingSet, settings: MapSettings, progress: Progress, out: Path) -> None:
-    graph = embedded.shelf.current(GRAPH)
-    rows, index, cosine = (np.load(graph / name, allow_pickle=False) for name in GRAPH_FILES)
-    place = _places(np.asarray(embedded.vectors[rows], dtype=np.float32), index, cosine, settings, progress)
+def _write_map(embedded: EmbeddingSet, settings: MapSettings, how: Search, out: Path) -> None:
+    graph = read_graph(embedded.shelf.current(GRAPH))
+    place = _places(embedded, graph, settings, how, out)
     metadata = embedded.metadata.select("row", "text", "duplicate_of").collect()
     first = metadata["duplicate_of"].fill_null(metadata["row"]).to_numpy()
-    points = place[np.searchsorted(rows, first)]
+    points = place[np.searchsorted(graph.rows, first)]
     clusters = np.full(len(points), -1, dtype=np.int32)
     placed = np.flatnonzero(np.isfinite(points[:, 0]))
     clusters[placed] = dense_regions(points[placed], settings.min_cluster_size)
@@ -144,20 +144,48 @@ def _write_map(embedded: EmbeddingSet, settings: MapSettings, progress: Progress
 
 
 def _places(
-    vectors: NDArray[np.float32],
-    index: NDArray[np.int32],
-    cosine: NDArray[np.float32],
-    settings: MapSettings,
-    progress: Progress,
-) -> NDArray[np.float32]:
+    embedded: EmbeddingSet, graph: Graph, settings: MapSettings, how: Search, out: Path
+) -> Float32[np.ndarray, "n 2"]:
     """Each distinct text's place in the plane; NaN for a vector of norm zero, which has none."""
-    points = np.full((len(vectors), 2), np.nan, dtype=np.float32)
-    present = np.flatnonzero(np.any(vectors != 0, axis=1))
+    points = np.full((len(graph.rows), 2), np.nan, dtype=np.float32)
+    (present,) = np.nonzero(have_length(embedded.vectors, graph.rows))
     if not len(present):
         return points
-    within = np.searchsorted(present, index[present]).astype(np.int64)
-    graph = Neighbors(within, cosine[present].astype(np.float64))
-    progress.start(settings.epochs, "epochs")
-    start, edges = principal_plane(vectors[present]), fuzzy_graph(graph)
-    points[present] = lay_out(start, edges, settings.epochs, settings.seed, progress.advance)
+    within = np.searchsorted(present, graph.index[present]).astype(np.int64)
+    near = Neighbors(within, graph.cosine[present].astype(np.float64))
+    rows = graph.rows[present]
+    if len(present) <= settings.largest:
+        points[present] = _laid_out(embedded.vectors[rows], near, settings, how.progress)
+        return points
+    chosen = density_sample(mean_distance(near.cosine), settings.largest, settings.seed)
+    among = searched(embedded, rows[chosen], how, out / SCRATCH)
+    clear(out / SCRATCH)
+    sample = embedded.vectors[rows[chosen]].astype(np.float32)
+    placed = np.full((len(present), 2), np.nan, dtype=np.float32)
+    placed[chosen] = _laid_out(sample, among, settings, how.progress)
+    points[present] = _joined(embedded, rows, placed, near, chosen)
     return points
+
+
+def _laid_out(
+    vectors: NDArray[np.floating], near: Neighbors, settings: MapSettings, progress: Progress
+) -> Float32[np.ndarray, "n 2"]:
+    progress.start(settings.epochs, "epochs")
+    start, edges = principal_plane(vectors.astype(np.float32)), fuzzy_graph(near)
+    return lay_out(start, edges, settings.epochs, settings.seed, progress.advance)
+
+
+def _joined(
+    embedded: EmbeddingSet,
+    rows: Int64[np.ndarray, " n"],
+    placed: Float32[np.ndarray, "n 2"],
+    near: Neighbors,
+    chosen: Int64[np.ndarray, " m"],
+) -> Float32[np.ndarray, "n 2"]:
+    """Places for those that were not drawn; where no neighbour leads to the sample, that of its nearest."""
+    joined = join_neighbors(placed, near)
+    (alone,) = np.nonzero(np.isnan(joined[:, 0]))
+    if len(alone):
+        vectors, sample = (embedded.vectors[rows[some]].astype(np.float32) for some in (alone, chosen))
+        joined[alone] = placed[chosen[nearest_of(vectors, sample)]]
+    return joined

@@ -8,8 +8,6 @@ from jaxtyping import Float32, Float64, Int64
 from precompute.geometry.knn import Neighbors
 from precompute.geometry.layout import membership
 
-LARGEST = 500_000
-"""Texts that are laid out together; of more, so many are drawn."""
 CELLS_PER_BLOCK = 2**24
 """Cosines in one block of a search (64 MB)."""
 

@@ -17,9 +17,11 @@ import pytest
 
 from precompute.embeddings import open_embeddings
 from precompute.embeddings.freshness import Freshness
+from precompute.embeddings.graph import GRAPH, SCRATCH, read_graph, recall_of
 from precompute.embeddings.map import compute_map
 from precompute.embeddings.search import nearest_rows, search, similar
 from precompute.errors import ArtifactMissingError, CorruptArtifactError, ModelError, UsageError
+from precompute.geometry.knn import nearest
 from tests.embeddings.conftest import Embedder
 from tests.embeddings.test_vectors import cosines
 
@@ -149,6 +151,31 @@ def test_the_map_has_a_place_for_every_text(computed: Embedder) -> None:
     assert dict(clusters.select("cluster", "n").rows()) == dict(sizes.rows())
 
 
+def test_the_graph_is_that_of_an_exact_search(computed: Embedder) -> None:
+    embedded = open_embeddings(computed.directory, "full")
+    graph = read_graph(embedded.shelf.current(GRAPH))
+    first = embedded.metadata.collect()["duplicate_of"]
+    assert graph.rows.tolist() == [row for row, original in enumerate(first) if original is None]
+    expected = nearest(embedded.vectors[graph.rows].astype(np.float32), 15)
+    np.testing.assert_array_equal(graph.index, expected.index)
+    np.testing.assert_allclose(graph.cosine, expected.cosine, atol=1e-6)
+    assert recall_of(embedded.shelf.current(GRAPH)) == 1
+
+
+def test_a_set_too_large_to_lay_out_whole_has_a_place_for_every_text(own: Embedder) -> None:
+    from precompute.embeddings.map import MapSettings
+
+    embedded = open_embeddings(own.directory, "full")
+    assert compute_map(embedded, MapSettings(min_cluster_size=5, epochs=30, largest=40)) == ["map"]
+    drawn = open_embeddings(own.directory, "full").table("map")
+    places = drawn.select("x", "y").to_numpy()
+    assert np.isfinite(places).all()
+    assert len(np.unique(places, axis=0)) > 40
+    whole = compute_map(embedded, MapSettings(min_cluster_size=5, epochs=30))
+    assert whole == ["map"]
+    assert not [path for path in own.directory.rglob("*") if path.name == SCRATCH]
+
+
 def test_a_byte_of_the_vectors_that_changes_is_found(own: Embedder) -> None:
     path = (own.directory / "embeddings" / "full" / "embeddings.npy").resolve()
     content = bytearray(path.read_bytes())
@@ -249,3 +276,9 @@ def test_float16_vectors(embedder: Embedder) -> None:
     found = open_embeddings(embedder.directory, "full")
     assert found.vectors.dtype == np.float16
     assert cosines(np.array(found.vectors), embedder.vectors).min() > 0.9999
+    from precompute.embeddings.map import MapSettings
+
+    assert compute_map(found, MapSettings(epochs=5)) == ["neighbors", "map"]
+    graph = read_graph(found.shelf.current(GRAPH))
+    expected = nearest(np.asarray(found.vectors[graph.rows], dtype=np.float32), 15)
+    np.testing.assert_array_equal(graph.index, expected.index)
