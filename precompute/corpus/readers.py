@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -71,18 +71,28 @@ def read_corpus(path: Path, text_column: str = "text") -> pl.DataFrame:
     A null text becomes an empty one, so that no row moves. Raises CorpusError for a file that is absent,
     has another format, lacks the text column, or holds no text at all.
     """
-    table = _read(path)
+    return with_ids(_read(path), path, text_column, (*RESERVED, "text"))
+
+
+def with_ids(
+    table: pl.DataFrame, path: Path, text_column: str, reserved: Collection[str], also: Iterable[str] = ()
+) -> pl.DataFrame:
+    """text_id, text, then the metadata of what was read of a file; the reserved names get an underscore.
+
+    A null text becomes an empty one, so that no row moves. Raises CorpusError for a table without the text
+    column, which could have been `also` another field of the format, and for one that holds no text at all.
+    """
     if table.height and text_column not in table.columns:
         raise CorpusError(
             f"{path} without a column {text_column!r}",
-            f"one of its columns {', '.join(table.columns)} to hold the text",
-            "set text_column",
+            f"the text in one of its columns {', '.join([*table.columns, *also])}",
+            "set text_column (on a command line, --text-column)",
         )
     if table.height == 0 or not table[text_column].cast(pl.String).str.strip_chars().str.len_bytes().sum():
-        raise CorpusError(f"{path} that holds no text", "at least one text", "check the corpus file")
+        raise CorpusError(f"{path} that holds no text", "at least one text", "check the file")
     texts = table[text_column].cast(pl.String).fill_null("").alias("text")
     metadata = table.drop(text_column)
-    metadata = metadata.rename({name: f"_{name}" for name in metadata.columns if name in (*RESERVED, "text")})
+    metadata = metadata.rename({name: f"_{name}" for name in metadata.columns if name in reserved})
     ids = pl.Series("text_id", [text_id(text) for text in texts], dtype=pl.String)
     return pl.DataFrame([ids, texts, *metadata.get_columns()])
 

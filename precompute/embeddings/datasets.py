@@ -13,10 +13,9 @@ import polars as pl
 import xxhash
 
 from precompute.artifacts.digests import DigestCache
-from precompute.corpus.readers import READERS, json_lines
+from precompute.corpus.readers import READERS, json_lines, with_ids
 from precompute.corpus.snapshot import snapshot_file, take_snapshot
 from precompute.corpus.subsets import SIZES, seeded_order
-from precompute.corpus.texts import text_id
 from precompute.embeddings.statements import STATEMENT_LISTS, flattened
 from precompute.errors import CorpusError
 
@@ -54,7 +53,7 @@ class Dataset:
         that each of its sizes is a sample of all packages. Raises CorpusError for what cannot be read.
         """
         limit = n_of(size)
-        table = _with_ids(_read(self), self)
+        table = with_ids(_read(self), self.file, self.text_column, OUR_COLUMNS, STATEMENT_LISTS)
         if self.path is None:
             table = table[seeded_order(table["text_id"], 0)]
         return table if limit is None else table.head(limit)
@@ -160,21 +159,3 @@ def _whole(record: dict[str, Any], text_column: str) -> dict[str, Any]:
     if isinstance(text, str) and not text.isascii():
         record[text_column] = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return record
-
-
-def _with_ids(table: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
-    """text_id and text first; a null text is an empty one, so that no row moves."""
-    column = dataset.text_column
-    if table.height and column not in table.columns:
-        raise CorpusError(
-            f"{dataset.file} without a field {column!r}",
-            f"the text in one of its fields {', '.join(table.columns)}, or {', '.join(STATEMENT_LISTS)}",
-            "set --text-column",
-        )
-    if table.height == 0 or not table[column].cast(pl.String).str.strip_chars().str.len_bytes().sum():
-        raise CorpusError(f"{dataset.file} that holds no text", "at least one text", "check the file")
-    texts = table[column].cast(pl.String).fill_null("").alias("text")
-    metadata = table.drop(column)
-    metadata = metadata.rename({name: f"_{name}" for name in metadata.columns if name in OUR_COLUMNS})
-    ids = pl.Series("text_id", [text_id(text) for text in texts], dtype=pl.String)
-    return pl.DataFrame([ids, texts, *metadata.get_columns()])
