@@ -43,6 +43,13 @@ class CommandParser(argparse.ArgumentParser):
         raise UsageError(message, "the options of this command", f"see `{self.prog} --help`")
 
 
+def positive(text: str) -> int:
+    """The type of an option that takes a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
+
+
 def run_command(main: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> int:
     """Run a command's `main`; an error becomes one line on standard error and its exit code.
 

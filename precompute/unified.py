@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from precompute.command_line import INTERRUPTED, CommandParser, run_command
+from precompute.command_line import INTERRUPTED, CommandParser, positive, run_command
 from precompute.config import Config, load_config
 from precompute.errors import UsageError
 from precompute.jobs.orders import Order, new_record
@@ -60,13 +60,13 @@ def parser() -> CommandParser:
     )
     add(
         "--chunk-size",
-        type=_positive,
+        type=positive,
         default=256,
         metavar="N",
         help="features whose token effects are held at once",
     )
-    add("--batch-size", type=_positive, default=64, metavar="N", help="examples in one forward pass")
-    add("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help="pieces at the same time")
+    add("--batch-size", type=positive, default=64, metavar="N", help="examples in one forward pass")
+    add("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="pieces at the same time")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs")
     add("--force", action="store_true", help="compute the steps even if they are fresh")
     add("--refresh-corpus", action="store_true", help="take the built-in corpus anew")
@@ -235,12 +235,6 @@ def _stop_soon_after_interrupt(arguments: argparse.Namespace) -> None:
 
 def _names(text: str) -> list[str]:
     return [name.strip().replace("-", "_") for name in text.split(",") if name.strip()]
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return int(text)
 
 
 def _range(text: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from precompute.artifacts.digests import DigestCache
 from precompute.artifacts.shelf import Shelf
-from precompute.command_line import CommandParser
+from precompute.command_line import CommandParser, positive
 from precompute.config import Config, load_config
 from precompute.density.merge import common_k, common_weight_settings, joined_embeddings
 from precompute.density.neighbors import SearchSettings
@@ -67,7 +67,7 @@ def weigh_parser() -> CommandParser:
         action="store_true",
         help="read .pt and .bin files of adapter and projection",
     )
-    add("--batch-size", type=_positive, metavar="N", help="prompts in one forward pass (default: by length)")
+    add("--batch-size", type=positive, metavar="N", help="prompts in one forward pass (default: by length)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs")
     add("--config", type=Path, metavar="FILE", help="TOML file with [density.sources] of your own")
     add("--status", action="store_true", help="say what is fresh, stale, missing or corrupt; compute nothing")
@@ -93,7 +93,7 @@ def _add_common(options: CommandParser) -> None:
     add = options.add_argument
     add("--output-dir", type=Path, metavar="DIR", help="default: DATA/density/NAME")
     add("--data-dir", type=Path, metavar="DIR", help="data directory (default: LIGHTWELL_DATA, or data)")
-    add("--k", type=_positive, metavar="N", help="neighbours of each text (default: 10)")
+    add("--k", type=positive, metavar="N", help="neighbours of each text (default: 10)")
     add("--alpha", type=float, metavar="A", help="exponent of the distance (default: 1)")
     add(
         "--favor",
@@ -102,7 +102,7 @@ def _add_common(options: CommandParser) -> None:
     )
     add("--cap", type=float, metavar="C", help="most that a text may weigh, in uniform shares (default: 10)")
     add("--mix", type=float, metavar="L", help="share of the uniform distribution mixed in (default: 0.1)")
-    add("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help="threads of the search")
+    add("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="threads of the search")
     add("--force", action="store_true", help="compute even what is fresh")
 
 
@@ -205,7 +205,7 @@ def pairs_parser() -> CommandParser:
     add("--config", type=Path, metavar="FILE", help="TOML file with [density.pairs] of your own")
     add(
         "--workers",
-        type=_positive,
+        type=positive,
         default=os.cpu_count() or 1,
         metavar="N",
         help="files read at the same time",
@@ -262,9 +262,3 @@ def prompts(argv: list[str]) -> int:
     )
     print(f"{data / PROMPTS_FILE}: {n_prompts:,} distinct prompts")
     return 0
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return int(text)

@@ -12,9 +12,9 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float32
 
+from precompute.artifacts.free_space import check_space
 from precompute.density.groups import Groups
 from precompute.density.prompts import read_prompts, write_prompts_list
-from precompute.errors import DiskSpaceError
 from precompute.progress import Progress
 
 VECTORS_FILE, PROMPTS_FILE = "embeddings.npy", "prompts_list.json"
@@ -99,7 +99,7 @@ def encode_prompts(
     groups: Groups, encoder: Encoder, batch_size: int | None, out: Path, progress: Progress
 ) -> None:
     """Write embeddings.npy float32 [n_prompts, d] beside the prompts, taking up what a killed run left."""
-    check_space(out, 4 * encoder.d * (len(groups.numbers) + groups.n))
+    check_vectors_fit(out, len(groups.numbers) + groups.n, encoder.d)
     shards = out / SHARDS_DIRECTORY
     shards.mkdir(exist_ok=True)
     progress.start(groups.n, "texts")
@@ -141,15 +141,9 @@ def spread(groups: Groups, parts: Iterable[Float32[np.ndarray, "m d"]], d: int, 
     rows.flush()
 
 
-def check_space(place: Path, needed: int) -> None:
-    """Raise DiskSpaceError unless that many bytes fit."""
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise DiskSpaceError(
-            f"{free / 1e6:,.0f} MB free at {place.parent}",
-            f"about {needed / 1e6:,.0f} MB for the embeddings",
-            "free some space, or choose another --output-dir",
-        )
+def check_vectors_fit(place: Path, n: int, d: int) -> None:
+    """Raise DiskSpaceError unless n vectors of width d fit."""
+    check_space(place.parent, 4 * d * n, "the embeddings", "free some space, or choose another --output-dir")
 
 
 def _distinct(groups: Groups, path: Path) -> Iterator[str]:

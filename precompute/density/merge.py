@@ -16,7 +16,7 @@ from precompute.density.encoding import (
     PROMPTS_FILE,
     VECTORS_FILE,
     EncoderRecord,
-    check_space,
+    check_vectors_fit,
     spread,
     take_prompts,
 )
@@ -46,7 +46,7 @@ def joined_embeddings(parts: Sequence[Path]) -> Wanted:
         progress.start(groups.n, "texts")
         vectors = [np.load(each / VECTORS_FILE, mmap_mode="r", allow_pickle=False) for each in directories]
         d = int(vectors[0].shape[1])
-        check_space(out, 4 * d * len(groups.numbers))
+        check_vectors_fit(out, len(groups.numbers), d)
         spread(groups, _told(_distinct(groups, vectors), progress), d, out)
 
     return Wanted(EMBEDDINGS, run, sources={"parts": [[each.fingerprint, each.digest] for each in manifests]})

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
+from precompute.artifacts.free_space import check_space, existing
 from precompute.config import ModelType
 from precompute.corpus.readers import read_corpus
 from precompute.corpus.snapshot import snapshot_file
 from precompute.corpus.subsets import held_out_mask
-from precompute.errors import DiskSpaceError, ModelError, UsageError
+from precompute.errors import ModelError, UsageError
 from precompute.models.preflight import check_model_type, is_known_before_loading, site_of
 from precompute.models.sae.header import SAEHeader
 from precompute.models.sae.registry import read_header
@@ -33,7 +33,7 @@ def check(subject: Subject) -> None:
     header = check_model_and_sae(model_type)
     check_corpus(model_type)
     check_writable(subject.directory)
-    check_space(subject, header)
+    check_subject_space(subject, header)
     check_site(subject)
 
 
@@ -83,9 +83,7 @@ def check_corpus(model_type: ModelType) -> None:
 
 def check_writable(directory: Path) -> None:
     """Check that the directory, or the nearest that exists above it, may be written."""
-    place = directory.absolute()
-    while not place.exists():
-        place = place.parent
+    place = existing(directory)
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK) or _is_read_only(place):
         raise UsageError(
             f"{place} that cannot be written", "a directory that can", "choose another with --data-dir"
@@ -97,19 +95,15 @@ def _is_read_only(place: Path) -> bool:
     return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
 
 
-def check_space(subject: Subject, header: SAEHeader) -> None:
+def check_subject_space(subject: Subject, header: SAEHeader) -> None:
     """Check that what is about to be written fits, before anything is."""
-    place = subject.directory.absolute()
-    while not place.exists():
-        place = place.parent
-    needed = estimate_bytes(subject, header)
-    free = shutil.disk_usage(place).free + _size(subject.directory)
-    if free < needed:
-        raise DiskSpaceError(
-            f"{free / 1e6:,.0f} MB free at {place}",
-            f"about {needed / 1e6:,.0f} MB for {subject.model_type.name}",
-            "free some space, choose another --data-dir, or set corpus.max_examples",
-        )
+    check_space(
+        subject.directory,
+        estimate_bytes(subject, header),
+        subject.model_type.name,
+        "free some space, choose another --data-dir, or set corpus.max_examples",
+        replaced=_size(subject.directory),
+    )
 
 
 def estimate_bytes(subject: Subject, header: SAEHeader) -> int:
