@@ -22,7 +22,7 @@ import polars as pl
 
 from precompute.artifacts.manifest import Manifest, describe_files
 from precompute.command_line import CommandParser, run_command
-from precompute.embeddings.compute import Operations, compute
+from precompute.embeddings.compute import compute
 from precompute.embeddings.datasets import Dataset
 from precompute.embeddings.embedding_set import (
     INFO,
@@ -35,6 +35,7 @@ from precompute.embeddings.embedding_set import (
 )
 from precompute.embeddings.encoder import TextEncoder
 from precompute.embeddings.model_directory import DEFAULT_MODEL
+from precompute.embeddings.operations import Operations
 
 BASE = DEFAULT_MODEL.with_name("language_model")
 BERT = {

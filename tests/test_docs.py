@@ -13,11 +13,11 @@ from precompute import unified
 from precompute.command_line import CommandParser
 from precompute.density import commands as density
 from precompute.density.stages import STAGES
-from precompute.embeddings import commands as embeddings
 from precompute.embeddings.embedding_set import OUTPUTS
 from precompute.embeddings.freshness import STEPS
 from precompute.embeddings.graph import FILES as GRAPH_FILES
 from precompute.embeddings.map import MAP_FILES
+from precompute.embeddings.options import compute_parser as embeddings_parser
 from precompute.pipeline.registry import steps
 from precompute.settings import Settings
 from tests.density.made_parts import computed as density_computed
@@ -63,7 +63,7 @@ def test_every_option_in_the_readme_exists() -> None:
 
 
 def test_every_option_of_embeddings_is_documented_and_the_other_way_round() -> None:
-    known = {option for action in embeddings.parser()._actions for option in action.option_strings}
+    known = {option for action in embeddings_parser()._actions for option in action.option_strings}
     rows = re.findall(r"^\| (`--.*?) \| ", EMBEDDINGS, flags=re.M)
     named = {option for row in rows for option in re.findall(r"--[a-z][a-z-]*", row)}
     assert named == {option for option in known if option.startswith("--")} - {"--help"}

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -15,91 +13,16 @@ from types import MappingProxyType
 from precompute.command_line import CommandParser
 from precompute.corpus.subsets import SIZES
 from precompute.embeddings.embedding_set import EmbeddingSet, SetSettings
-from precompute.embeddings.encoder import DEFAULT_MAX_LENGTH, DTYPES
-from precompute.embeddings.model_directory import DEFAULT_MODEL
+from precompute.embeddings.operations import Operations
+from precompute.embeddings.options import MODULE, compute_parser, map_parser, search_parser
 
-MODULE = "precompute.embeddings"
-POOLINGS = ("mean", "last", "cls")
 SNIPPET = 100
 """Characters of a text in the list of what was found."""
 
 
-def parser() -> CommandParser:
-    """The options of computing."""
-    options = CommandParser(
-        prog=f"python -m {MODULE}",
-        description="Embed a dataset with a model directory. Also: import, search, map, demo.",
-    )
-    add = options.add_argument
-    _add_set(options)
-    add("--all-sizes", action="store_true", help="every size, from toy to full")
-    add(
-        "--dataset",
-        type=Path,
-        metavar="FILE",
-        help="jsonl, json, csv, parquet or txt (default: documentation)",
-    )
-    add("--text-column", default="text", metavar="NAME", help="the field that holds the text")
-    add(
-        "--pooling",
-        choices=POOLINGS,
-        help="how token states become one vector (default: the model's own, or mean)",
-    )
-    add("--no-normalize", action="store_true", help="keep the vectors' lengths")
-    add(
-        "--max-length",
-        type=_positive,
-        default=DEFAULT_MAX_LENGTH,
-        metavar="N",
-        help="tokens of a text at most",
-    )
-    add("--dtype", choices=DTYPES, default="auto", help="type in which the model runs")
-    add("--vectors-dtype", choices=("float32", "float16"), default="float32", help="type of embeddings.npy")
-    add(
-        "--token-budget", type=_budget, default=None, metavar="auto|N", help="tokens in a batch, with padding"
-    )
-    add("--batch-size", type=_positive, metavar="N", help="texts in a batch, instead of a token budget")
-    add(
-        "--shard-size",
-        type=_positive,
-        default=512,
-        metavar="N",
-        help="texts of a shard, which a killed run keeps",
-    )
-    add("--gpus", metavar="auto|N", help="start one process a GPU, through torchrun")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs")
-    add(
-        "--workers",
-        type=_positive,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="processes that read documentation",
-    )
-    add("--revision", metavar="NAME", help="revision of a model from the hub")
-    add("--allow-legacy-weights", action="store_true", help="read .pt and .bin weights, tensors alone")
-    add("--force", action="store_true", help="compute again what is fresh")
-    add("--status", action="store_true", help="say what is fresh, stale, missing or corrupt")
-    add("--json", action="store_true", help="with --status: as JSON")
-    add("--verify", action="store_true", help="read every file, name and mark what is damaged (exit code 1)")
-    return options
-
-
-def _add_set(options: CommandParser) -> None:
-    """The options that name a set."""
-    add = options.add_argument
-    add(
-        "--model-dir",
-        default=str(DEFAULT_MODEL),
-        metavar="DIR",
-        help="model directory or hub id (default: the demo's)",
-    )
-    add("--dataset-size", choices=tuple(SIZES), default="toy", help="how many texts: 100, 1k, 10k, 50k, all")
-    add("--data-dir", type=Path, metavar="DIR", help="keep embeddings there rather than beside the model")
-
-
 def compute(argv: list[str]) -> int:
     """Bring embeddings up to date, or say how they are."""
-    arguments = parser().parse_args(argv)
+    arguments = compute_parser().parse_args(argv)
     sizes = list(SIZES) if arguments.all_sizes else [arguments.dataset_size]
     if arguments.status:
         return _show_status(arguments, sizes)
@@ -121,8 +44,8 @@ def _compute(arguments: argparse.Namespace, sizes: list[str], settings: SetSetti
     from precompute.embeddings.ranks import Ranks
     from precompute.progress import Silent, TerminalBar
 
-    started, ranks = time.monotonic(), Ranks.of_environment()
-    operations = job.Operations(
+    ranks = Ranks.of_environment()
+    operations = Operations(
         device=arguments.device,
         batch_size=arguments.batch_size,
         token_budget=arguments.token_budget,
@@ -145,7 +68,7 @@ def _compute(arguments: argparse.Namespace, sizes: list[str], settings: SetSetti
         ranks.close()
     for outcome in outcomes:
         directory = EmbeddingSet(arguments.model_dir, outcome.size, arguments.data_dir).directory
-        print(f"{outcome.in_words()} ({time.monotonic() - started:.1f} s); {directory}", file=sys.stderr)
+        print(f"{outcome.in_words()} ({outcome.seconds:.1f} s); {directory}", file=sys.stderr)
     return 0
 
 
@@ -165,10 +88,11 @@ def _settings(arguments: argparse.Namespace) -> SetSettings:
 
 def _check_inputs(arguments: argparse.Namespace, settings: SetSettings) -> None:
     """Find what is wrong with model or dataset before processes are started."""
-    from precompute.embeddings.model_directory import find_files
-
-    find_files(arguments.model_dir, settings.revision, settings.allow_legacy_weights)
-    EmbeddingSet(arguments.model_dir, "toy", arguments.data_dir).dataset(settings).read("toy")
+    settings.files(arguments.model_dir)
+    dataset = EmbeddingSet(arguments.model_dir, "toy", arguments.data_dir).dataset(settings)
+    dataset.check()
+    dataset.ensure(arguments.workers)
+    dataset.read("toy")
 
 
 def _without_gpus(argv: list[str]) -> list[str]:
@@ -220,15 +144,7 @@ def _verify(arguments: argparse.Namespace, sizes: list[str]) -> int:
 
 def search(argv: list[str]) -> int:
     """Print the texts nearest in meaning to a query."""
-    options = CommandParser(prog=f"python -m {MODULE} search", description="Find texts by meaning.")
-    options.add_argument("text", help="what to look for")
-    _add_set(options)
-    options.add_argument("--k", type=_positive, default=10, metavar="N", help="texts to find")
-    options.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs"
-    )
-    options.add_argument("--json", action="store_true", help="one JSON object a line, with all metadata")
-    arguments = options.parse_args(argv)
+    arguments = search_parser().parse_args(argv)
     from precompute.embeddings.search import query_encoder
     from precompute.embeddings.search import search as find
 
@@ -249,25 +165,7 @@ def draw_map(argv: list[str]) -> int:
     from precompute.embeddings.map import MapSettings, compute_map
     from precompute.progress import TerminalBar
 
-    chosen = MapSettings()
-    options = CommandParser(
-        prog=f"python -m {MODULE} map", description="Draw the map of a set, and its clusters."
-    )
-    _add_set(options)
-    add = options.add_argument
-    add("--neighbors", type=_positive, default=chosen.neighbors, metavar="N", help="nearest vectors a vector")
-    add("--epochs", type=_positive, default=chosen.epochs, metavar="N", help="epochs of the layout")
-    add(
-        "--min-cluster-size",
-        type=_positive,
-        default=chosen.min_cluster_size,
-        metavar="N",
-        help="texts of a cluster",
-    )
-    add("--seed", type=int, default=chosen.seed, metavar="N", help="seed of the layout")
-    add("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help="threads")
-    add("--force", action="store_true", help="compute again what is fresh")
-    arguments = options.parse_args(argv)
+    arguments = map_parser().parse_args(argv)
     settings = MapSettings(arguments.neighbors, arguments.epochs, arguments.min_cluster_size, arguments.seed)
     embedded = EmbeddingSet(arguments.model_dir, arguments.dataset_size, arguments.data_dir)
     done = compute_map(embedded, settings, arguments.workers, arguments.force, TerminalBar("map"))
@@ -312,13 +210,3 @@ COMMANDS: Mapping[str, Callable[[list[str]], int]] = MappingProxyType(
     {"import": import_folder, "search": search, "map": draw_map, "demo": write_demo}
 )
 """The commands by their names; without a name it is `compute`."""
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return int(text)
-
-
-def _budget(text: str) -> int | None:
-    return None if text == "auto" else _positive(text)

@@ -2,60 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from precompute.artifacts.free_space import check_space
 from precompute.artifacts.locks import ArtifactLock
-from precompute.artifacts.manifest import Manifest, describe_files, fingerprint
+from precompute.artifacts.manifest import fingerprint
 from precompute.artifacts.shelf import SHORT
-from precompute.embeddings.embedding_set import (
-    INFO,
-    METADATA,
-    OUTPUTS,
-    STEP,
-    VECTORS,
-    EmbeddingSet,
-    SetSettings,
-    sizes_there,
-)
+from precompute.embeddings.embedding_set import STEP, VECTORS, EmbeddingSet, SetSettings, sizes_there
 from precompute.embeddings.encoder import TextEncoder
 from precompute.embeddings.freshness import STEPS, VERSION, Freshness
+from precompute.embeddings.gathered import Gathered
+from precompute.embeddings.operations import Operations
+from precompute.embeddings.publishing import described, metadata_of, publish
 from precompute.embeddings.ranks import Ranks
 from precompute.embeddings.token_batches import TokenLists, longest_first
 from precompute.embeddings.vector_shards import ShardDirectory, VectorShard, packed, text_keys
-from precompute.errors import ArtifactMissingError, CorruptArtifactError, DiskSpaceError, ModelError
+from precompute.errors import ArtifactMissingError, CorruptArtifactError, ModelError
 from precompute.progress import Progress, Silent
 
-SHARD_TEXTS = 512
-"""Texts of a shard: what a killed process loses at most."""
-ROW_GROUP = 4096
-"""Rows of metadata that are read together."""
 PLAN = "plan"
 """Beside the shards: the tokens of the texts to encode, which all ranks read."""
-
-
-@dataclass(frozen=True)
-class Operations:
-    """How a set is computed; nothing here changes a vector by more than rounding."""
-
-    device: str = "auto"
-    """auto, cpu or cuda."""
-    batch_size: int | None = None
-    """Texts in one batch; None leaves it to the token budget."""
-    token_budget: int | None = None
-    """Tokens in one batch, padding included; None is what suits the device."""
-    shard_texts: int = SHARD_TEXTS
-    """Texts of a shard."""
-    workers: int = 1
-    """Processes that read the documentation on this machine, the first time."""
 
 
 @dataclass
@@ -70,6 +45,7 @@ class Outcome:
     n_resumed: int = 0
     """Distinct texts taken from shards that an interrupted run left."""
     was_fresh: bool = False
+    seconds: float = 0.0
 
     @property
     def n_reused(self) -> int:
@@ -91,76 +67,11 @@ class EncoderSource:
 
     def __init__(self, model: str, settings: SetSettings, device: str) -> None:
         self.model, self.settings, self.device = model, settings, device
-        self._encoder: TextEncoder | None = None
 
-    def get(self) -> TextEncoder:
+    @cached_property
+    def encoder(self) -> TextEncoder:
         """The loaded encoder."""
-        if self._encoder is None:
-            chosen = self.settings
-            self._encoder = TextEncoder.load(
-                self.model,
-                revision=chosen.revision,
-                pooling=chosen.pooling,
-                normalize=chosen.normalize,
-                max_length=chosen.max_length,
-                dtype=chosen.dtype,
-                device=self.device,
-                allow_legacy_weights=chosen.allow_legacy_weights,
-            )
-        return self._encoder
-
-
-@dataclass
-class Gathered:
-    """Vectors of the distinct texts of a set, as far as they are known, in a file of the set's own type."""
-
-    keys: list[bytes]
-    """Of every row."""
-    path: Path
-    """The array [n_rows, d] that is being filled; made when the width is known."""
-    dtype: str
-    place: dict[bytes, list[int]] = field(init=False)
-    """The rows of each distinct text."""
-    n_tokens: NDArray[np.int32] = field(init=False)
-    is_cut: NDArray[np.bool_] = field(init=False)
-    known: set[bytes] = field(default_factory=set)
-    _vectors: Any = None
-    """The memory-mapped array."""
-
-    def __post_init__(self) -> None:
-        self.place = {}
-        for row, key in enumerate(self.keys):
-            self.place.setdefault(key, []).append(row)
-        self.n_tokens = np.zeros(len(self.keys), dtype=np.int32)
-        self.is_cut = np.zeros(len(self.keys), dtype=bool)
-
-    def add(
-        self, keys: list[bytes], vectors: NDArray[Any], n_tokens: NDArray[Any], is_cut: NDArray[Any]
-    ) -> int:
-        """Take the vectors of texts that are wanted and not known yet; returns how many these were."""
-        chosen = [n for n, key in enumerate(keys) if key in self.place and key not in self.known]
-        if not chosen:
-            return 0
-        if self._vectors is None:
-            shape = (len(self.keys), vectors.shape[1])
-            self._vectors = np.lib.format.open_memmap(self.path, mode="w+", dtype=self.dtype, shape=shape)
-        source = np.array([n for n in chosen for _ in self.place[keys[n]]])
-        target = np.array([row for n in chosen for row in self.place[keys[n]]])
-        self._vectors[target] = vectors[source]
-        self.n_tokens[target], self.is_cut[target] = n_tokens[source], is_cut[source]
-        self.known.update(keys[n] for n in chosen)
-        return len({keys[n] for n in chosen})
-
-    def missing(self) -> list[int]:
-        """The first row of each distinct text that is not known."""
-        return [rows[0] for key, rows in self.place.items() if key not in self.known]
-
-    def finish(self) -> tuple[int, int]:
-        """Write what is in memory to the file; returns its shape."""
-        self._vectors.flush()
-        n, d = self._vectors.shape
-        self._vectors = None
-        return int(n), int(d)
+        return self.settings.load_encoder(self.model, self.device)
 
 
 class SetJob:
@@ -185,12 +96,15 @@ class SetJob:
         if not self.ranks.leads:
             self._follow()
             return None
+        began, dataset = time.monotonic(), self.embedded.dataset(self.settings)
         # What is wrong with model or dataset is said before anything is written or read at length.
         _ = self.fresh.encoder
-        self.embedded.dataset(self.settings).check()
+        dataset.check()
+        dataset.ensure(self.operations.workers)
         with ArtifactLock(self.embedded.directory, STEP):
             self.embedded.keep_settings(self.settings)
             outcome = self._lead(force)
+        outcome.seconds = time.monotonic() - began
         self.embedded.shelf.collect_garbage(STEPS)
         return outcome
 
@@ -198,6 +112,13 @@ class SetJob:
         if not force and self.fresh.status(STEP).state == "fresh":
             self.ranks.told(False)
             return Outcome(self.embedded.size, was_fresh=True)
+        # The sets of an encoder share its shards, and are computed one after another.
+        with ArtifactLock(self.embedded.root, self._shards.directory.name.lstrip(".")):
+            outcome = self._compute(force)
+            self._shards.remove()
+        return outcome
+
+    def _compute(self, force: bool) -> Outcome:
         table = self.embedded.dataset(self.settings).read(self.embedded.size)
         staging = self.embedded.shelf.stage(STEP, self.fresh.expected, resumable=False)
         gathered = Gathered(
@@ -209,7 +130,6 @@ class SetJob:
             outcome.n_resumed = self._take_shards(gathered)
         self._encode_missing(table, gathered, outcome)
         self._publish(table, gathered, staging, outcome)
-        self._shards.remove()
         return outcome
 
     @property
@@ -256,7 +176,7 @@ class SetJob:
 
     def _write_plan(self, texts: list[str]) -> Path:
         """Tokenise the texts, once, and lay them out longest first for all ranks."""
-        tokens = self.source.get().tokenizer(texts)
+        tokens = self.source.encoder.tokenizer(texts)
         order = longest_first(tokens.lengths)
         tokens = tokens.chosen(order)
         self._check_space(len(texts))
@@ -270,19 +190,14 @@ class SetJob:
 
     def _check_space(self, n: int) -> None:
         """Vectors lie on the disk twice for a while: in shards, and put together."""
-        needed = 2 * n * self.source.get().d * np.dtype(self.settings.vectors_dtype).itemsize
-        free = shutil.disk_usage(self.embedded.root).free
-        if free < needed:
-            raise DiskSpaceError(
-                f"{free / 1e6:,.0f} MB free at {self.embedded.root}",
-                f"about {needed / 1e6:,.0f} MB for {n:,} vectors",
-                "free some space, or choose another --data-dir",
-            )
+        width = self.source.encoder.d * np.dtype(self.settings.vectors_dtype).itemsize
+        remedy = "free some space, or choose another --data-dir"
+        check_space(self.embedded.root, 2 * n * width, f"{n:,} vectors", remedy)
 
     def _follow(self) -> None:
         """Encode this rank's shards of what the leading one planned."""
         if self.ranks.told(None):
-            self.source.get()
+            _ = self.source.encoder
             self._encode_plan(Path(self.ranks.told(None)))
 
     def _encode_plan(self, plan: Path) -> None:
@@ -301,7 +216,7 @@ class SetJob:
 
     def _write_shard(self, directory: Path, part: TokenLists, keys: NDArray[np.uint8]) -> None:
         chosen = self.operations
-        vectors = self.source.get().encode_tokens(
+        vectors = self.source.encoder.encode_tokens(
             part, chosen.token_budget, chosen.batch_size, self.progress.advance
         )
         kept = vectors.astype(self.settings.vectors_dtype)
@@ -311,77 +226,12 @@ class SetJob:
         ShardDirectory(directory).write(shard)
 
     def _publish(self, table: pl.DataFrame, gathered: Gathered, staging: Path, outcome: Outcome) -> None:
-        n, d = gathered.finish()
-        metadata_of(table, gathered.n_tokens, gathered.is_cut).write_parquet(
-            staging / METADATA, compression="zstd", row_group_size=ROW_GROUP
-        )
-        info = self._info(gathered, n, d) | {"n_distinct": outcome.n_distinct}
-        write_info(staging, info)
-        publish(self.fresh, staging)
-
-    def _info(self, gathered: Gathered, n: int, d: int) -> dict[str, Any]:
-        return {
-            **described(self.embedded, self.settings, n, d),
+        info = {
+            **described(self.fresh, *gathered.finish()),
+            "n_distinct": outcome.n_distinct,
             "n_cut": int(gathered.is_cut.sum()),
         }
-
-
-def described(embedded: EmbeddingSet, settings: SetSettings, n: int, d: int) -> dict[str, Any]:
-    """What info.json says of a set, but for its counts."""
-    fresh = Freshness(embedded, settings)
-    return {
-        "n": n,
-        "d": d,
-        "dtype": settings.vectors_dtype,
-        "model": Path(embedded.model).name,
-        "encoder": fingerprint("encoder", 1, {}, fresh.encoder),
-        "adapter": fresh.encoder["adapter"] is not None,
-        "projection": fresh.encoder["projection"] is not None,
-        "pooling": fresh.encoder["pooling"],
-        "normalize": settings.normalize,
-        "max_length": settings.max_length,
-        "model_dtype": settings.dtype,
-        "dataset": embedded.dataset(settings).name,
-        "dataset_size": embedded.size,
-        "imported": settings.imported,
-    }
-
-
-def metadata_of(table: pl.DataFrame, n_tokens: Any, is_cut: Any) -> pl.DataFrame:
-    """The rows of metadata.parquet: ours, then the dataset's own."""
-    rows = table.with_row_index("row")
-    first = rows.group_by("text", maintain_order=True).agg(pl.col("row").first().alias("first"))
-    joined = rows.join(first, on="text", how="left", maintain_order="left")
-    duplicate = pl.when(pl.col("first") == pl.col("row")).then(None).otherwise(pl.col("first"))
-    ours = joined.select(
-        pl.col("row").cast(pl.UInt32),
-        "text_id",
-        "text",
-        duplicate.cast(pl.UInt32).alias("duplicate_of"),
-        pl.Series("n_tokens", n_tokens, dtype=pl.UInt32),
-        pl.Series("is_cut", is_cut, dtype=pl.Boolean),
-    )
-    return ours.hstack(table.drop("text_id", "text"))
-
-
-def write_info(staging: Path, info: dict[str, Any]) -> None:
-    """Write info.json."""
-    text = json.dumps(info, indent=1, allow_nan=False, ensure_ascii=False)
-    (staging / INFO).write_text(text + "\n", encoding="utf-8")
-
-
-def publish(fresh: Freshness, staging: Path) -> None:
-    """Publish the staged files of a set's embeddings."""
-    manifest = Manifest(
-        step=STEP,
-        version=VERSION,
-        fingerprint=fresh.expected,
-        settings=fresh.chosen,
-        inputs={},
-        sources=fresh.sources,
-        files=describe_files(staging),
-    )
-    fresh.embedded.shelf.publish(staging, manifest, OUTPUTS)
+        publish(self.fresh, staging, metadata_of(table, gathered.n_tokens, gathered.is_cut), info)
 
 
 def compute(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -18,9 +19,12 @@ from precompute.artifacts.shelf import Shelf
 from precompute.corpus.subsets import SIZES
 from precompute.embeddings.datasets import Dataset, n_of
 from precompute.embeddings.encoder import DEFAULT_MAX_LENGTH, Dtype, EncoderOptions
-from precompute.embeddings.model_directory import DEFAULT_MODEL, Pooling
+from precompute.embeddings.model_directory import DEFAULT_MODEL, EmbedderFiles, Pooling, find_files
 from precompute.errors import ArtifactMissingError, ConfigError, CorruptArtifactError, UsageError
 from precompute.pipeline.subjects import data_directory
+
+if TYPE_CHECKING:
+    from precompute.embeddings.encoder import TextEncoder
 
 STEP = "embeddings"
 VECTORS, METADATA, INFO, MANIFEST = "embeddings.npy", "metadata.parquet", "info.json", "manifest.json"
@@ -63,6 +67,16 @@ class SetSettings(BaseModel):
     def options(self) -> EncoderOptions:
         """What the encoder is told."""
         return EncoderOptions(self.pooling, self.normalize, self.max_length, self.dtype)
+
+    def load_encoder(self, model: str, device: str = "auto") -> TextEncoder:
+        """The encoder that the set is asked of; raises ModelError for a part that cannot be used."""
+        from precompute.embeddings.loading import load_encoder
+
+        return load_encoder(self.files(model), self.options, device)
+
+    def files(self, model: str) -> EmbedderFiles:
+        """The parts of the model that the set is asked of."""
+        return find_files(model, self.revision, self.allow_legacy_weights)
 
 
 class EmbeddingSet:
@@ -137,8 +151,6 @@ class EmbeddingSet:
     @cached_property
     def info(self) -> dict[str, Any]:
         """The record of the set: n, d, dtype, model, options, counts."""
-        import json
-
         record: dict[str, Any] = json.loads((self.version / INFO).read_text(encoding="utf-8"))
         return record
 

@@ -12,7 +12,7 @@ from precompute.artifacts.locks import ArtifactLock
 from precompute.artifacts.manifest import InputEntry, Manifest, fingerprint
 from precompute.embeddings.embedding_set import STEP, EmbeddingSet, SetSettings
 from precompute.embeddings.identity import added_identity, encoder_identity
-from precompute.embeddings.model_directory import added_parts, find_files
+from precompute.embeddings.model_directory import added_parts
 from precompute.errors import CorruptArtifactError, UsageError
 from precompute.pipeline.plan import State, StepStatus
 
@@ -40,8 +40,7 @@ class Freshness:
         if chosen.imported:
             parts = added_parts(Path(self.embedded.model), chosen.allow_legacy_weights)
             return added_identity(parts, chosen.options, self._cache)
-        files = find_files(self.embedded.model, chosen.revision, chosen.allow_legacy_weights)
-        return encoder_identity(files, self.settings.options, self._cache)
+        return encoder_identity(chosen.files(self.embedded.model), chosen.options, self._cache)
 
     @cached_property
     def sources(self) -> dict[str, Any]:

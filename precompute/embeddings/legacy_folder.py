@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from precompute.artifacts.locks import ArtifactLock
 from precompute.corpus.subsets import SIZES
-from precompute.embeddings.compute import described, metadata_of, publish, write_info
 from precompute.embeddings.datasets import Dataset
 from precompute.embeddings.embedding_set import STEP, VECTORS, EmbeddingSet, SetSettings
 from precompute.embeddings.freshness import STEPS, Freshness
@@ -23,6 +22,7 @@ from precompute.embeddings.model_directory import (
     LEGACY_PROJECTION_FILE,
     PROJECTION_FILE,
 )
+from precompute.embeddings.publishing import described, metadata_of, publish
 from precompute.errors import ModelError
 from precompute.models import adapter as lora
 from precompute.models.legacy import read_legacy, refuse
@@ -184,8 +184,6 @@ def _publish(
     np.save(staging / VECTORS, vectors, allow_pickle=False)
     absent = [None] * table.height
     metadata = metadata_of(table, absent, absent)
-    metadata.write_parquet(staging / "metadata.parquet", compression="zstd")
     n_distinct = metadata["duplicate_of"].null_count()
-    info = described(embedded, settings, *vectors.shape)
-    write_info(staging, {**info, "n_distinct": n_distinct, "n_cut": None})
-    publish(fresh, staging)
+    info = {**described(fresh, *vectors.shape), "n_distinct": n_distinct, "n_cut": None}
+    publish(fresh, staging, metadata, info)

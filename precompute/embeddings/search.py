@@ -54,16 +54,7 @@ def query_encoder(embedded: EmbeddingSet, device: str = "auto") -> TextEncoder:
     Raises ModelError where the model has changed since: its vectors would not be comparable.
     """
     chosen = embedded.settings
-    encoder = TextEncoder.load(
-        embedded.model,
-        revision=chosen.revision,
-        pooling=chosen.pooling,
-        normalize=chosen.normalize,
-        max_length=chosen.max_length,
-        dtype=chosen.dtype,
-        device=device,
-        allow_legacy_weights=chosen.allow_legacy_weights,
-    )
+    encoder = chosen.load_encoder(embedded.model, device)
     if embedded.info["encoder"] != encoder.fingerprint and not chosen.imported:
         raise ModelError(
             f"the model {embedded.model} with other weights or options than those of {embedded.directory}",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from precompute.embeddings.compute import Operations, compute
+from precompute.embeddings.compute import compute
 from precompute.embeddings.embedding_set import SetSettings
+from precompute.embeddings.operations import Operations
 from precompute.embeddings.ranks import Ranks
 
 

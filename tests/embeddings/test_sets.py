@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,11 +16,16 @@ import numpy as np
 import polars as pl
 import pytest
 
+from precompute.corpus.snapshot import snapshot_file
 from precompute.embeddings import open_embeddings
+from precompute.embeddings.compute import compute
+from precompute.embeddings.embedding_set import SetSettings
 from precompute.embeddings.freshness import Freshness
 from precompute.embeddings.graph import GRAPH, SCRATCH, read_graph, recall_of
 from precompute.embeddings.map import compute_map
+from precompute.embeddings.operations import Operations
 from precompute.embeddings.search import nearest_rows, search, similar
+from precompute.embeddings.vector_shards import ShardDirectory, VectorShard
 from precompute.errors import ArtifactMissingError, CorruptArtifactError, ModelError, UsageError
 from precompute.geometry.knn import nearest
 from tests.embeddings.conftest import Embedder
@@ -105,6 +111,50 @@ def test_appended_texts_alone_are_encoded(own: Embedder, capsys: pytest.CaptureF
     after = open_embeddings(own.directory, "full")
     assert np.array_equal(after.vectors[:101], before)
     assert np.array_equal(after.vectors[102], before[own.texts.index("x")])
+
+
+def test_two_sizes_at_once_do_not_lose_each_others_shards(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SetSettings(dataset=str(embedder.dataset))
+    operations = Operations(device="cpu", shard_texts=16)
+    write, others = ShardDirectory.write, []
+
+    def compute_size(size: str) -> None:
+        compute(str(embedder.directory), [size], settings, operations)
+
+    def write_beside_another(directory: ShardDirectory, shard: VectorShard) -> Path:
+        path = write(directory, shard)
+        if not others:
+            others.append(threading.Thread(target=compute_size, args=("full",)))
+            others[0].start()
+            others[0].join(3)
+        return path
+
+    monkeypatch.setattr(ShardDirectory, "write", write_beside_another)
+    compute_size("toy")
+    others[0].join(60)
+    toy, full = (open_embeddings(embedder.directory, size) for size in ("toy", "full"))
+    assert cosines(full.vectors, embedder.vectors).min() > 0.99999
+    assert np.array_equal(toy.vectors, full.vectors[:100])
+
+
+def test_the_snapshot_is_taken_by_as_many_workers_as_are_asked_for(
+    embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def take(data_dir: Path, workers: int) -> Path:
+        asked.append(workers)
+        path = snapshot_file(data_dir)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pl.DataFrame({"text": ["one text", "another"], "package": ["a", "b"]}).write_parquet(path)
+        return path
+
+    monkeypatch.setattr("precompute.embeddings.datasets.take_snapshot", take)
+    operations = Operations(device="cpu", workers=3)
+    compute(str(embedder.directory), ["toy"], SetSettings(), operations, tmp_path / "data")
+    assert asked[0] == 3  # what is read later is there already
 
 
 @pytest.mark.parametrize("part", ["lora_adapters/adapter_model.safetensors", "projection.safetensors"])
