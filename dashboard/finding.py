@@ -92,7 +92,7 @@ def _index(queries: Queries) -> pl.DataFrame:
         index = table.select("feature", number, *lower)
         return index.with_columns(_lines(name) for name in there if name in WHOLE)
 
-    return queries.tables.memo.get("finding", id(table), lowered)
+    return queries.tables.memo.get("finding", queries.table_version(), lowered)
 
 
 def _numbers(queries: Queries, index: pl.DataFrame, wanted: str) -> list[Found]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +18,8 @@ from dashboard.labelling.labels import Labels
 from dashboard.place import Place
 from dashboard.records import (
     Band,
-    CorpusSummary,
     Effect,
     FeatureStatistics,
-    FrequencyDistribution,
     Histogram,
     RowPage,
     ShownExample,
@@ -46,8 +43,6 @@ from precompute.stores.feature_store import FeatureActivations
 if TYPE_CHECKING:
     from dashboard.jobs import Jobs
 
-DENSE_SHARE = 0.1
-"""A feature that fires on more than this share of rows counts as dense."""
 CORPUS_COLUMNS = ("text_index", "text_id", "text", "n_tokens", "duplicate_of")
 """Columns of the corpus that are not a text's metadata."""
 TABLE_STEPS = (*columns.STEPS, "corpus")
@@ -113,67 +108,24 @@ class Queries:
         """Number of features of the SAE."""
         return self.store().d_sae
 
-    def hook_name(self) -> str | None:
-        """Where activations are read: as configured, or as the published activations say."""
-        if self.model_type.hook_name:
-            return self.model_type.hook_name
-        try:
-            manifest = self.artifacts.subject.shelf.manifest("activations")
-        except (LightwellError, OSError):
-            return None
-        return dict(manifest.sources.get("sae", {})).get("hook_name") if manifest else None
-
-    def corpus(self) -> CorpusSummary:
-        """Size and origin of the corpus."""
-        return self.tables.derived("corpus", "corpus", self._corpus)
-
-    def _corpus(self) -> CorpusSummary:
-        record, chosen = self.artifacts.record("corpus"), self.model_type.corpus
-        names = self.artifacts.scan("corpus").collect_schema().names()
-        return CorpusSummary(
-            source="documentation on this machine" if chosen.builtin else str(chosen.path),
-            n_texts=record["n_texts"],
-            n_texts_in_corpus=record["n_texts_in_corpus"],
-            n_examples=record["n_examples"],
-            n_held_out_examples=record["n_held_out_examples"],
-            n_held_out_rows=record["n_held_out_rows"],
-            n_ctx=record["n_ctx"],
-            held_out=bool(record["held_out"]),
-            prepend_bos=bool(record["prepend_bos"]),
-            metadata_columns=tuple(name for name in names if name not in CORPUS_COLUMNS),
-        )
-
-    def quality(self) -> dict[str, Any]:
-        """The record of `sae_quality.json`."""
-        return self.tables.reading("sae_quality", lambda: self.artifacts.record("sae_quality"))
-
-    def frequencies(self) -> FrequencyDistribution:
-        """How often features fire, over all that are computed."""
-        shares = self.tables.table("feature_stats", "feature_stats")["frac_active"].to_numpy()
-        firing = np.log10(shares[shares > 0])
-        lowest = np.floor(firing.min() * 2) / 2 if len(firing) else -1.0
-        edges = np.linspace(lowest, 0, max(1, round(-lowest * 10)) + 1)
-        counts = np.histogram(shares[shares > 0], 10**edges)[0]
-        return FrequencyDistribution(
-            Histogram(edges, counts, int((shares == 0).sum())),
-            n_features=len(shares),
-            n_dense=int((shares > DENSE_SHARE).sum()),
-            dense_share=DENSE_SHARE,
-        )
-
     # The table of features.
 
     def feature_table(self) -> pl.DataFrame:
         """One row a feature, with the columns of `columns.py` whose artifacts exist."""
-        return self.tables.memo.get("labelled table", self._table_version(), self._labelled_table)
+        return self.tables.memo.get("labelled table", self.table_version(), self._labelled_table)
 
-    def _table_version(self) -> tuple[str | None, ...]:
-        artifacts = tuple(self.tables.fingerprint(step) for step in TABLE_STEPS)
-        return (*artifacts, optional(self.labels.version))
+    def table_version(self) -> tuple[str | None, ...]:
+        """What the table is made of: artifacts, and the number of the newest change of a label."""
+        return (*self.artifacts_version(), optional(self.labels.version))
 
     def _labelled_table(self) -> pl.DataFrame:
-        version = self._table_version()[:-1]
-        return self.labels.joined(self.tables.memo.get("feature_table", version, self._build_table))
+        return self.labels.joined(
+            self.tables.memo.get("feature_table", self.artifacts_version(), self._build_table)
+        )
+
+    def artifacts_version(self) -> tuple[str | None, ...]:
+        """What the table is made of besides labels."""
+        return tuple(self.tables.fingerprint(step) for step in TABLE_STEPS)
 
     def _build_table(self) -> pl.DataFrame:
         statistics = self.tables.table("feature_stats", "feature_stats")
@@ -192,7 +144,7 @@ class Queries:
         """The numbers of the table's rows that a view shows, in its order."""
         table = self.feature_table()
         members = self.labels.set_features(view.members) if view.members else None
-        version = (self._table_version(), members)
+        version = (self.table_version(), members)
         return self.tables.memo.get(("view", view), version, lambda: grid.order(table, view, members))
 
     # One feature.
@@ -258,9 +210,9 @@ class Queries:
 
     def activations(self, feature: int) -> FeatureActivations:
         """Where a feature fires; that of the feature asked for last is kept."""
-        version = (self.tables.fingerprint("transpose"), feature)
-        read = partial(self.tables.reading, "transpose", lambda: self.artifacts.feature(feature))
-        return self.tables.memo.get("activations of one feature", version, read)
+        return self.tables.last_asked(
+            "activations of one feature", "transpose", feature, lambda: self.artifacts.feature(feature)
+        )
 
     def shown_examples(self, found: FeatureActivations, chosen: pl.DataFrame) -> tuple[ShownExample, ...]:
         """Rows like those of `examples.parquet` as examples with their texts, in the same order."""

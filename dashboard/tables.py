@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -40,6 +40,11 @@ class Tables:
     def derived(self, question: str, step: str, compute: Callable[[], Answer]) -> Answer:
         """An answer that holds as long as one step's artifact is the same."""
         return self.memo.get(question, self.fingerprint(step), lambda: self.reading(step, compute))
+
+    def last_asked(self, question: str, step: str, key: Hashable, compute: Callable[[], Answer]) -> Answer:
+        """Like `derived`, for one `key` such as a feature; only the answer for the last one is kept."""
+        version = (self.fingerprint(step), key)
+        return self.memo.get(question, version, lambda: self.reading(step, compute))
 
     def table(self, name: str, step: str) -> pl.DataFrame:
         """A whole table, sorted by feature and rank where it has them."""

@@ -20,6 +20,7 @@ from dashboard.components.token_texts import marked_text
 from dashboard.components.tokens import chip
 from dashboard.grid import Sort
 from dashboard.queries import Queries
+from dashboard.questions import summaries
 from dashboard.questions.tokens import (
     Occurrences,
     Push,
@@ -106,7 +107,11 @@ def _step(queries: Queries, name: str, token_id: int | None) -> Any:
 
 
 def _facts(queries: Queries, row: dict[str, Any]) -> list[Fact]:
-    n_rows, corpus, store = row.get("n_rows"), optional(queries.corpus), optional(queries.store)
+    n_rows, corpus, store = (
+        row.get("n_rows"),
+        optional(lambda: summaries.corpus(queries)),
+        optional(queries.store),
+    )
     share = None if n_rows is None or store is None else n_rows / max(store.n_rows, 1)
     examples = formats.count(corpus.n_examples if corpus else None)
     return [

@@ -18,7 +18,8 @@ from dashboard.components.graphs import graph
 from dashboard.components.panels import empty, filled, panel
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
-from dashboard.questions.frequency import FrequencyBand, bands, dead_path, dense_path
+from dashboard.questions import summaries
+from dashboard.questions.frequency import FrequencyBand, bands, dead_path, dense_path, distribution
 from dashboard.questions.sources import source_digest
 from precompute.pipeline.plan import StepStatus
 
@@ -70,7 +71,7 @@ def heading(queries: Queries) -> html.Div:
 
 def size_facts(queries: Queries) -> list[Fact]:
     """How much there is of everything."""
-    store, corpus = queries.store(), queries.corpus()
+    store, corpus = queries.store(), summaries.corpus(queries)
     return [
         Fact("Features", formats.count(store.d_sae), "latents", "d_sae: width of the SAE"),
         Fact(
@@ -100,7 +101,7 @@ def subject_panel(queries: Queries) -> Any:
         _fingerprint(source_digest(queries, "activations", "sae"), "weights and settings of the SAE"),
         Fact(
             "Capture site",
-            queries.hook_name() or formats.ABSENT,
+            summaries.hook_name(queries) or formats.ABSENT,
             "",
             "TransformerLens name of where activations are read",
         ),
@@ -121,7 +122,7 @@ def _fingerprint(digest: str | None, of: str) -> Fact:
 
 def corpus_facts(queries: Queries) -> list[Fact]:
     """Where the texts come from, and how they are cut."""
-    corpus = queries.corpus()
+    corpus = summaries.corpus(queries)
     held = f"{formats.count(corpus.n_held_out_examples)} examples"
     kept_apart = "kept apart, for the SAE's quality" if corpus.held_out else "not kept apart from those used"
     return [
@@ -136,7 +137,7 @@ def corpus_facts(queries: Queries) -> list[Fact]:
 
 def quality_panel(queries: Queries) -> Any:
     """What the SAE keeps of the model."""
-    content = filled(queries, "sae_quality", lambda: listed(quality_facts(queries.quality())))
+    content = filled(queries, "sae_quality", lambda: listed(quality_facts(summaries.quality(queries))))
     return panel(
         "SAE quality",
         content,
@@ -177,7 +178,7 @@ def frequency_panel(queries: Queries) -> Any:
 
 def frequency_content(queries: Queries) -> list[Any]:
     """The figure, its ends with links, and its bars as a table of links."""
-    found = queries.frequencies()
+    found = distribution(queries)
     n_dead, shown = found.histogram.n_zero, bands(found)
     ends = html.P(
         [

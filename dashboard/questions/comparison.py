@@ -112,10 +112,7 @@ def together(queries: Queries, features: tuple[int, ...]) -> Together:
             acts[place, np.searchsorted(rows, one.rows)] = one.acts
         return Together(features, found, rows, acts)
 
-    version = (queries.tables.fingerprint("transpose"), features)
-    return queries.tables.memo.get(
-        "features together", version, lambda: queries.tables.reading("transpose", read)
-    )
+    return queries.tables.last_asked("features together", "transpose", features, read)
 
 
 def overlap(queries: Queries, features: tuple[int, ...]) -> Overlap:

@@ -12,6 +12,7 @@ from dashboard import formats
 from dashboard.address import DIGITS, AddressError, shortened
 from dashboard.bands import MISS
 from dashboard.queries import Queries
+from dashboard.questions import summaries
 from dashboard.questions.rows import (
     Span,
     band_spans,
@@ -73,7 +74,7 @@ def where_of(queries: Queries, value: object) -> Where | None:
     """A condition as an address has it, such as `package:polars`; None for none. Raises AddressError."""
     if value is None or value == "":
         return None
-    columns = queries.corpus().metadata_columns
+    columns = summaries.corpus(queries).metadata_columns
     column, _, wanted = value.partition(":") if isinstance(value, str) else ("", "", "")
     if column == EXAMPLE:
         return Where(EXAMPLE, str(_example_number(queries, wanted)))
@@ -84,7 +85,7 @@ def where_of(queries: Queries, value: object) -> Where | None:
 
 
 def _example_number(queries: Queries, value: str) -> int:
-    last = queries.corpus().n_examples - 1
+    last = summaries.corpus(queries).n_examples - 1
     number = int(value) if DIGITS.fullmatch(value) else -1
     if not 0 <= number <= last:
         raise AddressError(f"example {shortened(value)}", f"a number from 0 to {last:,}", "correct it")

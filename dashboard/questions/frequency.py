@@ -1,4 +1,4 @@
-"""Bands of how often features fire, each with the view of the feature table that lists its features."""
+"""How often features fire: in bands, each with the view of the feature table that lists its features."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from dashboard.address import with_parameters
 from dashboard.grid import Filter, Sort, View, parameters_of_view
-from dashboard.records import FrequencyDistribution
+from dashboard.queries import Queries
+from dashboard.records import FrequencyDistribution, Histogram
+
+DENSE_SHARE = 0.1
+"""A feature that fires on more than this share of rows counts as dense."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,21 @@ class FrequencyBand:
     is_dense: bool
     path: str
     """The page of the table that lists them."""
+
+
+def distribution(queries: Queries) -> FrequencyDistribution:
+    """How often features fire, over all that are computed."""
+    shares = queries.tables.table("feature_stats", "feature_stats")["frac_active"].to_numpy()
+    firing = np.log10(shares[shares > 0])
+    lowest = np.floor(firing.min() * 2) / 2 if len(firing) else -1.0
+    edges = np.linspace(lowest, 0, max(1, round(-lowest * 10)) + 1)
+    counts = np.histogram(shares[shares > 0], 10**edges)[0]
+    return FrequencyDistribution(
+        Histogram(edges, counts, int((shares == 0).sum())),
+        n_features=len(shares),
+        n_dense=int((shares > DENSE_SHARE).sum()),
+        dense_share=DENSE_SHARE,
+    )
 
 
 def bands(found: FrequencyDistribution) -> tuple[FrequencyBand, ...]:

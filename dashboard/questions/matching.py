@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dashboard.queries import Queries
 from dashboard.questions.sources import source_digest
+from dashboard.questions.summaries import hook_name
 from dashboard.tables import optional
 from dashboard.token_view import label
 
@@ -75,7 +76,7 @@ def matches(queries: Queries, other: Queries, feature: int) -> Matches:
     same_width = mine.shape[1] == theirs.shape[1]
     return Matches(
         name=other.model_type.name,
-        hook_name=other.hook_name(),
+        hook_name=hook_name(other),
         same_model=_model(queries) == _model(other),
         nearest=_nearest(other, theirs, mine[feature]) if same_width else (),
         d_in=mine.shape[1],

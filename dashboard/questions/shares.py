@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dashboard.queries import Queries
+from dashboard.questions import summaries
 from dashboard.questions.rows import examples_of_rows, metadata_values, texts_of_examples
 
 MOST_VALUES = 100
@@ -68,7 +69,7 @@ def metadata_shares(queries: Queries, feature: int) -> MetadataShares:
     fired = np.bincount(texts.text[examples], minlength=n_texts)
     corpus = np.bincount(texts.text, weights=np.diff(queries.row_index().indptr), minlength=n_texts)
     columns, left_out = [], []
-    for column in queries.corpus().metadata_columns:
+    for column in summaries.corpus(queries).metadata_columns:
         values = metadata_values(queries, column)
         n_values = values.drop_nulls().n_unique()
         if 2 <= n_values <= MOST_VALUES:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.queries import Queries
-from precompute.errors import NotApplicableError
+from dashboard.questions.token_effects import unembedding
 
 N_TOKENS = 10
 """Tokens of each kind."""
@@ -45,17 +45,12 @@ def compared_tokens(queries: Queries, features: tuple[int, ...]) -> TokenCompari
     """
 
     def read() -> TokenComparison:
-        unembed = queries.artifacts.array("unembed")
-        if unembed.shape[1] == 0:
-            raise NotApplicableError("the model has no output layer, so a feature has no effect on tokens")
-        effects = np.asarray(queries.artifacts.array("directions")[list(features)]) @ unembed
+        effects = np.asarray(queries.artifacts.array("directions")[list(features)]) @ unembedding(queries)
         tokens = queries.vocabulary()
         return compare(effects[:, : len(tokens)], tokens)
 
-    version = (queries.tables.fingerprint("directions"), queries.tables.fingerprint("corpus"), features)
-    return queries.tables.memo.get(
-        "tokens of features together", version, lambda: queries.tables.reading("directions", read)
-    )
+    key = (queries.tables.fingerprint("corpus"), features)
+    return queries.tables.last_asked("tokens of features together", "directions", key, read)
 
 
 def compare(effects: NDArray[np.float32], tokens: list[str]) -> TokenComparison:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,18 +45,22 @@ def logit_effects(queries: Queries, feature: int) -> NDArray[np.float32]:
 
     That of the feature asked for last is kept. Raises NotApplicableError where a model has no output layer.
     """
-    version = (queries.tables.fingerprint("directions"), feature)
-    read = partial(queries.tables.reading, "directions", lambda: _effects(queries, feature))
-    return queries.tables.memo.get("logit effects of one feature", version, read)
+    return queries.tables.last_asked(
+        "logit effects of one feature", "directions", feature, lambda: _effects(queries, feature)
+    )
 
 
 def d_vocab(queries: Queries) -> int:
     """Tokens on which features have an effect. Raises NotApplicableError where there is no output layer."""
-    return int(_unembed(queries).shape[1])
+    return int(unembedding(queries).shape[1])
 
 
-def _unembed(queries: Queries) -> NDArray[np.float32]:
-    unembed = queries.tables.reading("directions", lambda: queries.artifacts.array("unembed"))
+def unembedding(queries: Queries) -> NDArray[np.float32]:
+    """The effective unembedding: float32 [d_model, d_vocab], memory-mapped.
+
+    Raises NotApplicableError where a model has no output layer.
+    """
+    unembed = queries.tables.derived("unembed", "directions", lambda: queries.artifacts.array("unembed"))
     if unembed.shape[1] == 0:
         raise NotApplicableError("the model has no output layer, so a feature has no effect on tokens")
     return unembed
@@ -65,7 +68,7 @@ def _unembed(queries: Queries) -> NDArray[np.float32]:
 
 def _effects(queries: Queries, feature: int) -> NDArray[np.float32]:
     direction = np.asarray(queries.artifacts.array("directions")[feature])
-    effects: NDArray[np.float32] = direction @ _unembed(queries)
+    effects: NDArray[np.float32] = direction @ unembedding(queries)
     return effects
 
 

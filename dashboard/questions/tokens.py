@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from dashboard.address import DIGITS, AddressError, shortened
 from dashboard.grid import Sort
 from dashboard.queries import Queries
+from dashboard.questions.token_effects import unembedding
 from dashboard.sorted_rows import ordered
 from dashboard.tables import optional
 from dashboard.token_names import fit
 from dashboard.token_view import label
-from precompute.errors import NotApplicableError
 
-STEPS = ("corpus", "idf", "token_features", "feature_stats")
+STEPS = ("corpus", "idf", "token_features")
 """Steps whose artifacts the table of tokens joins."""
 TEXTS_A_PAGE = 10
 """Texts with a token that are shown at a time."""
@@ -28,8 +28,11 @@ TEXTS_A_PAGE = 10
 def token_table(queries: Queries) -> pl.DataFrame:
     """One row a token: token_id, token, shown, letters, is_special; and what is computed of n_rows,
     document_frequency, idf, n_features, strongest (feature) and mean_act (its mean over the token's rows)."""
-    version = tuple(queries.tables.fingerprint(step) for step in STEPS)
-    return queries.tables.memo.get("token table", version, lambda: _build(queries))
+    return queries.tables.memo.get("token table", _version(queries), lambda: _build(queries))
+
+
+def _version(queries: Queries) -> tuple[str | None, ...]:
+    return tuple(queries.tables.fingerprint(step) for step in STEPS)
 
 
 def _build(queries: Queries) -> pl.DataFrame:
@@ -77,7 +80,7 @@ def token_order(queries: Queries, search: str, sorts: tuple[Sort, ...]) -> pl.Da
         usual = (Sort("fit", descending=False), Sort("n_rows", descending=True))
         return ordered(fitting, sorts or usual, "token_id").drop("fit")
 
-    return queries.tables.memo.get(("tokens", search, sorts), id(table), found)
+    return queries.tables.memo.get(("tokens", search, sorts), _version(queries), found)
 
 
 def known_token(queries: Queries, value: object) -> int:
@@ -115,10 +118,7 @@ def all_effects(queries: Queries, token_id: int) -> NDArray[np.float32]:
 
     Raises NotApplicableError where the model has no output layer.
     """
-    unembed = queries.tables.derived("unembed", "directions", lambda: queries.artifacts.array("unembed"))
-    directions = decoder_directions(queries)
-    if not unembed.shape[1]:
-        raise NotApplicableError("the model has no output layer, so features have no effect on tokens")
+    unembed, directions = unembedding(queries), decoder_directions(queries)
     effects: NDArray[np.float32] = directions @ np.ascontiguousarray(unembed[:, token_id])
     return effects
 
@@ -134,7 +134,7 @@ def decoder_directions(queries: Queries) -> NDArray[np.float32]:
 
 def effect_table(queries: Queries, token_id: int) -> pl.DataFrame:
     """Every feature with its `effect` on a token, strongest first, beside columns of the feature table."""
-    version = tuple(queries.tables.fingerprint(step) for step in ("directions", *STEPS))
+    version = (queries.tables.fingerprint("directions"), *queries.artifacts_version())
 
     def built() -> pl.DataFrame:
         effects = all_effects(queries, token_id)

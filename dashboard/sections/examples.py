@@ -20,6 +20,7 @@ from dashboard.components.example_view import Look, followers, group
 from dashboard.components.panels import empty, filled
 from dashboard.components.tokens import scale
 from dashboard.queries import Queries
+from dashboard.questions import summaries
 from dashboard.questions.alike import alike
 from dashboard.questions.drawn import EXAMPLE, Conditions, Drawn, drawn_examples, where_of
 from dashboard.questions.overlays import Overlay, overlay_of, set_suggestions
@@ -108,7 +109,7 @@ def _suggestions(queries: Queries) -> list[str]:
 
     def found() -> list[str]:
         texts = queries.corpus_texts()
-        values = {name: texts[name].drop_nulls() for name in queries.corpus().metadata_columns}
+        values = {name: texts[name].drop_nulls() for name in summaries.corpus(queries).metadata_columns}
         few = {name: column.unique() for name, column in values.items() if column.n_unique() <= MOST_VALUES}
         return [f"{name}:{value}" for name, column in few.items() for value in sorted(map(str, column))]
 

@@ -12,6 +12,7 @@ from dashboard.address import Address
 from dashboard.components.elements import Element, element, table
 from dashboard.components.panels import empty, filled
 from dashboard.queries import Queries
+from dashboard.questions import summaries
 from dashboard.questions.shares import MOST_VALUES, ColumnShares, ValueShare, metadata_shares
 from dashboard.sections.activations import SILENT_SENTENCE
 from dashboard.sections.section import Filling, Section
@@ -29,7 +30,7 @@ def layout(_queries: Queries, _feature: int, _asked: Address) -> Filling:
 def shares_of(queries: Queries, feature: int) -> Any:
     """A table for each column."""
     found = metadata_shares(queries, feature)
-    if not queries.corpus().metadata_columns:
+    if not summaries.corpus(queries).metadata_columns:
         return empty("The texts of this corpus have no metadata")
     left_out = (
         [

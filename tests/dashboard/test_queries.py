@@ -12,7 +12,10 @@ import pytest
 from dashboard import grid
 from dashboard.address import AddressError
 from dashboard.queries import Queries
+from dashboard.questions import summaries
+from dashboard.questions.frequency import distribution
 from dashboard.questions.token_effects import logit_effects
+from dashboard.questions.tokens import effect_table
 from precompute.errors import ArtifactMissingError, CorruptArtifactError
 from tests.builders import SILENT, dense_matrix
 from tests.dashboard.made_artifacts import D_SAE, OUTPUTS, PlainArtifacts, make_artifacts, plain_artifacts
@@ -107,7 +110,7 @@ def test_bands_are_in_order_and_explained(queries: Queries) -> None:
 
 
 def test_frequencies_count_every_feature(queries: Queries) -> None:
-    found = queries.frequencies()
+    found = distribution(queries)
     assert found.histogram.counts.sum() + found.histogram.n_zero == found.n_features == D_SAE
     shares = queries.feature_table()["frac_active"]
     assert found.n_dense == (shares > 0.1).sum()
@@ -135,12 +138,24 @@ def test_an_absent_artifact_names_its_command(own: Queries, step: str) -> None:
         "directions": lambda: logit_effects(own, 1),
         "influences": lambda: own.effects(1),
         "logit_stats": lambda: own.logit_histogram(1),
-        "sae_quality": own.quality,
+        "sae_quality": lambda: summaries.quality(own),
     }
     with pytest.raises(ArtifactMissingError, match=f"--only {step}"):
         ask.get(step, lambda: own.rows_of(step, 1))()
     if step != "feature_stats":
         assert own.feature_table().height == D_SAE
+
+
+@pytest.mark.parametrize(("step", "column"), [("influences", "promotes"), ("feature_map", "cluster")])
+def test_what_is_computed_later_joins_the_features_by_their_effect_on_a_token(
+    own: Queries, tmp_path: Path, step: str, column: str
+) -> None:
+    whole = effect_table(own, 3)
+    aside = [(own.artifacts.directory / name).rename(tmp_path / name) for name in OUTPUTS[step]]
+    assert column not in effect_table(own, 3).columns
+    for path in aside:
+        path.rename(own.artifacts.directory / path.name)
+    assert effect_table(own, 3).equals(whole)
 
 
 def test_damaged_bytes_are_said_to_be_damaged(own: Queries) -> None:

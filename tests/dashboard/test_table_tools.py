@@ -22,9 +22,10 @@ from dashboard.columns import COLUMNS, STANDARD
 from dashboard.export import FORMATS, csv_pieces, exported
 from dashboard.finding import Destination, find
 from dashboard.queries import Queries
-from dashboard.questions.frequency import bands, dead_path, dense_path
+from dashboard.questions.frequency import bands, dead_path, dense_path, distribution
 from dashboard.saved_views import FILE, MOST_VIEWS, SavedViews
 from precompute.errors import UsageError
+from precompute.labels.content import Content
 from tests.dashboard.made_artifacts import D_SAE, PlainArtifacts, make_artifacts
 from tests.dashboard.test_app import SETTINGS
 
@@ -187,6 +188,16 @@ def test_the_route_of_the_palette(app: Dash) -> None:
 # Bands of frequency.
 
 
+def test_the_palette_knows_a_label_as_soon_as_it_is_written(
+    unlabelled: Queries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However tables are told apart: the address of one that is gone may be that of a later one.
+    monkeypatch.setattr("dashboard.finding.id", lambda _: 7, raising=False)
+    assert not find(unlabelled, "a sunken lane", [])
+    unlabelled.labels.store.write(4, Content("a sunken lane"), "ann", None)
+    assert [found.title for found in find(unlabelled, "a sunken lane", [])] == ["Feature 4"]
+
+
 @pytest.fixture(scope="module")
 def with_dead(tmp_path_factory: pytest.TempPathFactory) -> Queries:
     return Queries(make_artifacts(tmp_path_factory.mktemp("bands"), seed=11, n_examples=25))
@@ -194,7 +205,7 @@ def with_dead(tmp_path_factory: pytest.TempPathFactory) -> Queries:
 
 def test_every_feature_is_in_the_band_that_counts_it(queries: Queries, with_dead: Queries) -> None:
     for asking in (queries, with_dead):
-        found, seen = asking.frequencies(), []
+        found, seen = distribution(asking), []
         for band in bands(found):
             listed = features_at(asking, band.path)
             assert len(listed) == band.n_features
@@ -206,12 +217,12 @@ def test_every_feature_is_in_the_band_that_counts_it(queries: Queries, with_dead
 
 
 def test_bands_are_dense_above_the_share(queries: Queries) -> None:
-    found = queries.frequencies()
+    found = distribution(queries)
     for band in bands(found):
         assert band.is_dense == (band.low > found.dense_share or math.isclose(band.low, found.dense_share))
 
 
 def test_paths_of_bands_are_canonical(queries: Queries) -> None:
-    for band in bands(queries.frequencies()):
+    for band in bands(distribution(queries)):
         view = grid.view_of_address(asked(band.path))
         assert with_parameters("/features", grid.parameters_of_view(view)) == band.path
