@@ -4,7 +4,6 @@ dark, so that a switch of the scheme draws nothing anew."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard import formats
-from dashboard.questions.frequency import FrequencyBand
 from dashboard.records import BandMark, Effect, Histogram, Pair
 from dashboard.token_view import label, plotly_text
 
@@ -27,6 +25,14 @@ PROMOTED, SUPPRESSED, LOGIT = "#14a37f", "#d6457f", "#6b7fe8"
 """Colours that stand out on white and on near-black alike."""
 FONT = "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 TOKEN_FONT = "ui-monospace, 'SF Mono', 'Cascadia Mono', 'DejaVu Sans Mono', Menlo, Consolas, monospace"
+LAYOUT: Any = {
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "font": {"family": FONT, "size": 12},
+    "showlegend": False,
+    "hoverlabel": {"bgcolor": "#20252d", "font": {"color": "#ffffff", "family": FONT, "size": 12}},
+}
+"""What the layouts of all figures share."""
 CONFIG: Any = {
     "displaylogo": False,
     "showSendToCloud": False,
@@ -36,8 +42,6 @@ CONFIG: Any = {
 }
 """For every graph: nothing is sent anywhere."""
 TOKENS_IN_BARS = 12
-DEAD_WIDTH, DEAD_GAP = 0.2, 0.4
-"""Of the bar of features that never fire, and between it and the others, in powers of ten."""
 LONGEST_NAME = 28
 """Characters of a token's name beside its bar."""
 PIXELS_A_CHARACTER = 7.4
@@ -55,7 +59,7 @@ def activation_histogram(
 
     Bands of examples are marked below, and a range that is `chosen` is shaded.
     """
-    figure = _figure("Activation", "Rows (log scale)" if log_scale else "Rows", height=250)
+    figure = empty_figure("Activation", "Rows (log scale)" if log_scale else "Rows", height=250)
     if with_zero:
         figure["data"].append(_zero_bar(histogram))
     figure["data"].append(_bars(histogram, ACTIVE, "activation", "rows"))
@@ -133,7 +137,7 @@ def _zero_bar(histogram: Histogram) -> dict[str, Any]:
 
 def scatter(pair: Pair, places: Sequence[tuple[int, int]]) -> Figure:
     """Two features over the rows on which either fires; `places` are each dot's example and token."""
-    figure = _figure(
+    figure = empty_figure(
         f"Activation of feature {pair.feature}", f"Activation of feature {pair.other}", height=320
     )
     both = (pair.first != 0) & (pair.second != 0)
@@ -165,7 +169,7 @@ def _rounded(values: NDArray[np.float32]) -> list[float]:
 
 def logit_histogram(histogram: Histogram) -> Figure:
     """How the feature's logit effects are spread over the vocabulary; always with a log scale."""
-    figure = _figure("Logit effect (logits per unit of activation)", "Tokens (log scale)", height=190)
+    figure = empty_figure("Logit effect (logits per unit of activation)", "Tokens (log scale)", height=190)
     figure["data"].append(_bars(histogram, LOGIT, "effect", "tokens"))
     _log_counts(figure, int(histogram.counts.max(initial=1)))
     return figure
@@ -192,7 +196,7 @@ def token_bars(promoted: Sequence[Effect], suppressed: Sequence[Effect]) -> Figu
     ways = ((promoted[:TOKENS_IN_BARS], PROMOTED), (suppressed[:TOKENS_IN_BARS][::-1], SUPPRESSED))
     bars = [(effect, colour) for effects, colour in ways for effect in effects]
     names = [plotly_text(label(effect.token)) for effect, _ in bars]
-    figure = _figure("Logits per unit of activation", "Token", height=64 + 18 * len(bars))
+    figure = empty_figure("Logits per unit of activation", "Token", height=64 + 18 * len(bars))
     figure["data"].append(
         {
             "type": "bar",
@@ -232,76 +236,19 @@ def _shortened(name: str, longest: int = LONGEST_NAME) -> str:
     return cut[: cut.rfind("&")] + "…" if cut.rfind("&") > cut.rfind(";") else cut + "…"
 
 
-def frequency_distribution(bands: Sequence[FrequencyBand]) -> Figure:
-    """How often features fire, on a log scale; those that never do to the left, dense ones in another
-    colour. Each bar knows the page that lists its features."""
-    figure = _figure("Share of rows on which a feature fires (log scale)", "Features", height=300)
-    dead, firing = [b for b in bands if b.high == 0], [b for b in bands if b.high > 0]
-    spans = [(math.log10(band.low), math.log10(band.high)) for band in firing]
-    left = spans[0][0] if spans else 0.0
-    if dead:
-        spans.insert(0, (left - DEAD_GAP - DEAD_WIDTH, left - DEAD_GAP))
-    shown = [*dead, *firing]
-    figure["data"].append(
-        {
-            "type": "bar",
-            "x": [(a + b) / 2 for a, b in spans],
-            "y": [band.n_features for band in shown],
-            "width": [b - a for a, b in spans],
-            "customdata": [[frequency_words(band), band.path] for band in shown],
-            "marker": {"color": [_frequency_colour(band) for band in shown], "line": {"width": 0}},
-            "hovertemplate": "%{customdata[0]}<br>%{y:,} features<extra></extra>",
-        }
-    )
-    # The bar of those that never fire needs the room of the first tick's words.
-    ticks = _share_ticks(left + (DEAD_GAP if dead else 0))
-    words = [formats.short_share(t) for t in ticks]
-    figure["layout"]["xaxis"] |= {
-        "tickangle": 0,
-        "tickvals": [*([left - DEAD_GAP - DEAD_WIDTH / 2] if dead else []), *np.log10(ticks).tolist()],
-        "ticktext": [*(["never"] if dead else []), *words],
-    }
-    figure["layout"]["bargap"] = 0.06
-    return figure
-
-
-def frequency_words(band: FrequencyBand) -> str:
-    """On which share of the rows the features of a band fire."""
-    if band.high == 0:
-        return "never active"
-    return f"active on {formats.share(band.low)} to {formats.share(band.high)} of rows"
-
-
-def _frequency_colour(band: FrequencyBand) -> str:
-    if band.high == 0:
-        return SILENT
-    return SUPPRESSED if band.is_dense else ACTIVE
-
-
-def _share_ticks(lowest: float) -> list[float]:
-    """Round shares from 10**lowest to 1; more of them where few powers of ten lie between."""
-    steps = (1, 2, 5) if lowest > -2.5 else (1,)
-    shares = [step * 10.0**power for power in range(int(np.floor(lowest)), 1) for step in steps]
-    return [share for share in shares if 10**lowest <= share * (1 + 1e-9) and share <= 1]
-
-
 def _log_counts(figure: Figure, largest: int) -> None:
     """A log scale that begins below 1, so that a bar of one row is seen."""
     span = [float(np.log10(0.6)), float(np.log10(max(largest, 2))) * 1.05]
     figure["layout"]["yaxis"] |= {"type": "log", "dtick": 1, "range": span}
 
 
-def _figure(x_title: str, y_title: str, height: int) -> Figure:
-    """An empty figure in the house's style."""
+def empty_figure(x_title: str, y_title: str, height: int) -> Figure:
+    """A figure without data in the house's style; `height` in pixels."""
     layout = {
+        **LAYOUT,
         "height": height,
         "margin": {"l": 58, "r": 12, "t": 8, "b": 46},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": FONT, "size": 12},
-        "showlegend": False,
         "bargap": 0,
-        "hoverlabel": {"bgcolor": "#20252d", "font": {"color": "#ffffff", "family": FONT, "size": 12}},
         "xaxis": {**_axis(x_title), "showgrid": False},
         "yaxis": {**_axis(y_title), "tickformat": ",~s"},
     }

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dashboard import formats
-from dashboard.figures import ACTIVE, CONFIG, FONT, PROMOTED, SILENT, SUPPRESSED, Figure
+from dashboard.figures import ACTIVE, CONFIG, LAYOUT, PROMOTED, SILENT, SUPPRESSED, Figure
 from dashboard.token_view import plotly_text
 
 HEIGHT = 640
@@ -140,15 +140,11 @@ def map_figure(
     return {
         "data": traces(points, paint, shown, selected, area),
         "layout": {
+            **LAYOUT,
             "height": HEIGHT,
             "margin": {"l": 40, "r": 8, "t": 8, "b": 40},
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "font": {"family": FONT, "size": 12},
-            "showlegend": False,
             "dragmode": "pan",
             "hovermode": "closest",
-            "hoverlabel": {"bgcolor": "#20252d", "font": {"color": "#ffffff", "family": FONT, "size": 12}},
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#7c8796", "activecolor": ACTIVE},
             "uirevision": "map",
             "selections": [],

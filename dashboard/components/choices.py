@@ -27,3 +27,26 @@ def field(
     if not suggestions:
         return dmc.TextInput(debounce=True, **shown)
     return dmc.Autocomplete(data=list(suggestions), limit=60, debounce=True, clearable=True, **shown)
+
+
+def search_field(
+    name: str, value: str, example: str, label: str, *, size: str = "sm", width: int | None = None
+) -> dmc.TextInput:
+    """A field whose search takes effect while one types; without a width it has the style sheet's."""
+    wide = {} if width is None else {"w": width}
+    look = "grid-search" if size == "sm" else ""
+    return dmc.TextInput(
+        id=name,
+        value=value,
+        debounce=250,
+        placeholder=example,
+        size=size,
+        className=look,
+        **wide,
+        **spoken(label),
+    )
+
+
+def longest(n: int) -> dict[str, Any]:
+    """The attributes of a field that takes so many characters."""
+    return {"input": {"maxLength": n}}

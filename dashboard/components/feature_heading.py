@@ -18,6 +18,7 @@ from dashboard.components.elements import element, still
 from dashboard.components.facts import Fact, tiles
 from dashboard.components.panels import filled
 from dashboard.components.snippet import snippet
+from dashboard.components.step_links import Step, step_link
 from dashboard.components.tokens import feature_chip
 from dashboard.queries import Queries
 from dashboard.records import FeatureStatistics
@@ -26,11 +27,9 @@ from precompute.errors import LightwellError
 
 CHIPS_SHOWN = 5
 """Features in each row of chips; the section on relations has the others."""
-STEPS = {
-    "previous": ("←", "Previous feature (left arrow key)"),
-    "next": ("→", "Next feature (right arrow key)"),
-    "random": ("⤨", "A random feature among those that fire (key r)"),
-}
+PREVIOUS = Step("previous", "←", "Previous feature (left arrow key)")
+NEXT = Step("next", "→", "Next feature (right arrow key)")
+RANDOM = Step("random", "⤨", "A random feature among those that fire (key r)")
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,9 @@ def heading(queries: Queries, feature: int, extras: Iterable[Any] = ()) -> html.
     last = queries.d_sae() - 1
     steps = html.Div(
         [
-            _step(queries, "previous", feature - 1 if feature else None),
-            _step(queries, "next", feature + 1 if feature < last else None),
-            _step(queries, "random", random_feature(queries, np.random.default_rng())),
+            _step(queries, PREVIOUS, feature - 1 if feature else None),
+            _step(queries, NEXT, feature + 1 if feature < last else None),
+            _step(queries, RANDOM, random_feature(queries, np.random.default_rng())),
         ],
         className="steps-nav",
     )
@@ -91,12 +90,9 @@ def _firing(queries: Queries) -> NDArray[Any]:
     return queries.tables.derived("firing features", "feature_stats", found)
 
 
-def _step(queries: Queries, name: str, feature: int | None) -> Any:
-    sign, title = STEPS[name]
-    if feature is None:
-        return html.Span(sign, className="step-link off", title="There is none")
-    href = queries.href(feature_path(feature))
-    return dcc.Link(sign, href=href, id=name, className="step-link keeps-view", title=title)
+def _step(queries: Queries, step: Step, feature: int | None) -> Any:
+    href = None if feature is None else queries.href(feature_path(feature))
+    return step_link(step, href, look="keeps-view")
 
 
 def _badges(queries: Queries, feature: int) -> list[Any]:

@@ -10,9 +10,10 @@ from dash import MATCH, Dash, Input, Output, State, ctx, dcc, html, no_update, s
 
 from dashboard.address import Address, feature_path
 from dashboard.components.browser import in_browser, spoken
+from dashboard.components.choices import longest
+from dashboard.components.label_history import about, clash
 from dashboard.components.panels import empty
 from dashboard.labelling import editing, review_queue
-from dashboard.labelling.text import FIELD_NAMES, field, signed
 from dashboard.queries import Queries
 from dashboard.tables import optional
 from precompute.errors import LightwellError
@@ -22,14 +23,10 @@ from precompute.labels.content import (
     LONGEST_LABEL,
     LONGEST_NAME,
     LONGEST_NOTES,
-    Change,
-    Content,
 )
-from precompute.labels.store import LabelConflictError
 
 SECONDS_BETWEEN_LOOKS = 3
 """How soon a tab sees what another one wrote."""
-CHANGES_SHOWN = 50
 AUTHOR = "label-author"
 QUEUE_PARAMETER = "queue"
 
@@ -145,11 +142,6 @@ def _sets(queries: Queries, feature: int) -> list[Any]:
     ]
 
 
-def longest(n: int) -> dict[str, Any]:
-    """The attributes of a field that takes so many characters."""
-    return {"input": {"maxLength": n}}
-
-
 def author_field(queries: Queries) -> dmc.TextInput:
     """Who writes; this browser remembers it."""
     return dmc.TextInput(
@@ -181,81 +173,6 @@ def _queue(queries: Queries, feature: int, asked: Address | None) -> list[Any]:
     href = queries.href(feature_path(place.next, queue=named))
     title = f"Next feature without a label, {review_queue.in_words(named).lower()} (key n)"
     return [words, dcc.Link("Next without a label →", href=href, id="next-unlabelled", title=title)]
-
-
-def about(history: tuple[Change, ...]) -> list[Any]:
-    """Who said it last, undo, and every change with a way to take it back."""
-    if not history:
-        return [html.Span("Nothing is said of this feature yet; what you write is saved at once.")]
-    before = (Content(), *(change.content for change in history))
-    steps = [_change(change, old) for change, old in zip(history, before, strict=False)]
-    shown = steps[::-1][:CHANGES_SHOWN]
-    left_out = len(steps) - len(shown)
-    more = [html.Li(f"{left_out:,} older changes: see the exported JSON.")] if left_out else []
-    return [
-        html.Span(["Saved · ", signed(history[-1])], className="label-saved"),
-        button("Undo", "undo", title="Take back the last change of yours to this feature"),
-        html.Details(
-            [html.Summary(f"History ({len(history):,})"), html.Ul([*shown, *more], className="label-history")]
-        ),
-    ]
-
-
-def _change(change: Change, before: Content) -> html.Li:
-    kinds = {"undo": " · taken back", "merge": " · chosen"}
-    words = [
-        html.Span([html.B(FIELD_NAMES[name]), f" {_quoted(before, name)} → {_quoted(change.content, name)}"])
-        for name in change.content.differing(before)
-    ]
-    head = html.Span([signed(change), kinds.get(change.kind, "")], className="dim")
-    return html.Li(
-        [
-            head,
-            *(words or [html.Span("nothing changed")]),
-            button("Take back", "take back", change.uid, title="Restore what was said before this change"),
-        ]
-    )
-
-
-def _quoted(content: Content, name: str) -> str:
-    text = field(content, name)
-    return f"“{text if len(text) <= 160 else text[:159] + '…'}”" if text else "nothing"
-
-
-def button(words: str, act: str, uid: str = "", *, title: str = "") -> html.Button:
-    """A button of the editor; assets/labels.js says which feature's it is."""
-    told: dict[str, Any] = {"data-act": act, "data-uid": uid}
-    return html.Button(words, className="label-act", title=title, type="button", **told)
-
-
-def clash(conflict: LabelConflictError) -> html.Div:
-    """What somebody else wrote into the same field meanwhile, and the choice between the two."""
-    theirs, mine = conflict.theirs, conflict.wanted
-    rows = [
-        html.Div(
-            [
-                html.B(FIELD_NAMES[name]),
-                html.Span([f"{_quoted(theirs.content, name)} ", html.Span("theirs", className="dim")]),
-                html.Span([f"{_quoted(mine, name)} ", html.Span("yours", className="dim")]),
-            ],
-            className="clash-field",
-        )
-        for name in conflict.clashing
-    ]
-    wanted: dict[str, Any] = {
-        f"data-{name}": str(v) for name in FIELDS if (v := getattr(mine, name)) is not None
-    }
-    choices = [
-        button("Keep theirs", "theirs", theirs.uid, title="Yours stays in the history"),
-        button("Use yours", "mine", theirs.uid, title="Theirs stays in the history"),
-    ]
-    told = f"{signed(theirs)} changed the same meanwhile. Nothing of yours is written until you choose."
-    return html.Div(
-        [html.P(told), *rows, html.Div(choices, className="clash-choices")],
-        className="label-clash",
-        role="alert",
-        **wanted,
-    )
 
 
 def answer(queries: Queries, feature: int, outcome: editing.Outcome) -> tuple[Any, Any, Any]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dashboard import formats, map_figure
 from dashboard.components.browser import spoken
+from dashboard.components.choices import choice, search_field
 from dashboard.components.map_sets import set_field, set_menu
 from dashboard.components.sorted_grid import sorted_grid
 from dashboard.figures import Figure
@@ -65,13 +66,7 @@ CORNERS = ("x from", "x to", "y from", "y to")
 
 def controls(queries: Queries, view: MapView, area: str) -> html.Div:
     """What is coloured how, and what lights up."""
-    colour = dmc.SegmentedControl(
-        id="map-colour",
-        data=[{"value": key, "label": words} for key, words in COLOUR_NAMES],
-        value=view.colour,
-        size="xs",
-        **spoken("Colour points by"),
-    )
+    colour = choice("map-colour", COLOUR_NAMES, view.colour, "Colour points by")
     feature = dmc.NumberInput(
         id="map-feature",
         value="" if view.feature is None else view.feature,
@@ -86,14 +81,13 @@ def controls(queries: Queries, view: MapView, area: str) -> html.Div:
         hideControls=True,
         **spoken("Selected feature"),
     )
-    search = dmc.TextInput(
-        id="map-search",
-        value=view.search,
-        debounce=250,
-        placeholder="Search tokens, clusters or a number",
+    search = search_field(
+        "map-search",
+        view.search,
+        "Search tokens, clusters or a number",
+        "Search: what is found lights up",
         size="xs",
-        w=250,
-        **spoken("Search: what is found lights up"),
+        width=250,
     )
     clear = html.Button("Clear", id="map-clear", className="bar-button", title="Light up everything")
     chosen_area = dcc.Store(id="map-area", data=area)

@@ -8,7 +8,8 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, html
 
 from dashboard.components.browser import spoken
-from dashboard.components.label_editor import author_field, longest
+from dashboard.components.choices import longest
+from dashboard.components.label_editor import author_field
 from dashboard.components.menus import popover
 from dashboard.components.set_menu import told
 from dashboard.labelling import set_making

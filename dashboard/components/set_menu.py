@@ -11,7 +11,8 @@ from dash import Dash, Input, Output, State, dcc, html
 from dashboard import formats
 from dashboard.address import with_parameters
 from dashboard.components.browser import in_browser, spoken
-from dashboard.components.label_editor import author_field, longest
+from dashboard.components.choices import longest
+from dashboard.components.label_editor import author_field
 from dashboard.components.menus import popover
 from dashboard.grid import SET_PARAMETER
 from dashboard.labelling import set_making

@@ -10,7 +10,7 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from dashboard.address import AddressError, shortened
 from dashboard.components.browser import in_browser, spoken
-from dashboard.components.label_editor import longest
+from dashboard.components.choices import longest
 from dashboard.components.panels import empty, panel
 from dashboard.components.set_menu import set_path, told
 from dashboard.labelling import set_making

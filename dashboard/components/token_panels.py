@@ -16,6 +16,7 @@ from dashboard.components.elements import Element, element, link, still, table
 from dashboard.components.facts import Fact, tiles
 from dashboard.components.panels import empty, filled, panel
 from dashboard.components.sorted_grid import sorted_grid
+from dashboard.components.step_links import Step, step_link
 from dashboard.components.token_texts import marked_text
 from dashboard.components.tokens import chip
 from dashboard.grid import Sort
@@ -77,8 +78,8 @@ def heading(queries: Queries, token_id: int) -> html.Div:
     row = token_table(queries).row(token_id, named=True)
     last = len(queries.vocabulary()) - 1
     steps = [
-        _step(queries, "previous", token_id - 1 if token_id else None),
-        _step(queries, "next", token_id + 1 if token_id < last else None),
+        _step(queries, PREVIOUS, token_id - 1 if token_id else None),
+        _step(queries, NEXT, token_id + 1 if token_id < last else None),
     ]
     title = [
         html.H1(["Token ", html.Span(chip(row["token"] or ""), id="token-title")]),
@@ -92,18 +93,12 @@ def heading(queries: Queries, token_id: int) -> html.Div:
     return html.Div([html.Div(title, className="feature-title"), counted], className="page-head")
 
 
-STEPS = {
-    "previous": ("←", "Previous token by id (left arrow key)"),
-    "next": ("→", "Next token by id (right arrow key)"),
-}
+PREVIOUS = Step("previous", "←", "Previous token by id (left arrow key)")
+NEXT = Step("next", "→", "Next token by id (right arrow key)")
 
 
-def _step(queries: Queries, name: str, token_id: int | None) -> Any:
-    sign, title = STEPS[name]
-    if token_id is None:
-        return html.Span(sign, className="step-link off", title="There is none")
-    href = queries.href(token_path(token_id))
-    return dcc.Link(sign, href=href, id=name, className="step-link", title=title)
+def _step(queries: Queries, step: Step, token_id: int | None) -> Any:
+    return step_link(step, None if token_id is None else queries.href(token_path(token_id)))
 
 
 def _facts(queries: Queries, row: dict[str, Any]) -> list[Fact]:

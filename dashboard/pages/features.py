@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import dash_mantine_components as dmc
 import polars as pl
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from flask import Response, request
@@ -15,7 +14,8 @@ from dashboard.address import Address, parse
 from dashboard.asks import Ask
 from dashboard.columns import COLUMNS, COLUMNS_PARAMETER
 from dashboard.components import set_menu, view_bar
-from dashboard.components.browser import in_browser, spoken
+from dashboard.components.browser import in_browser
+from dashboard.components.choices import search_field
 from dashboard.components.compute import control
 from dashboard.components.feature_grid import feature_grid
 from dashboard.components.panels import absent
@@ -23,6 +23,7 @@ from dashboard.export import FORMATS, exported
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
 from dashboard.saved_views import SavedViews
+from dashboard.sorted_rows import NO_ROWS
 from precompute.errors import LightwellError
 
 
@@ -48,15 +49,7 @@ def layout(queries: Queries, asked: Address) -> html.Div:
 
 def bar(queries: Queries, table: pl.DataFrame, view: grid.View, shown: tuple[str, ...]) -> html.Div:
     """Title, count, search, and what can be done with the view."""
-    search = dmc.TextInput(
-        id="search",
-        value=view.search,
-        debounce=250,
-        placeholder="Search labels, tokens or a number",
-        size="sm",
-        className="grid-search",
-        **spoken("Search features"),
-    )
+    search = search_field("search", view.search, "Search labels, tokens or a number", "Search features")
     return html.Div(
         [
             html.H1("Features"),
@@ -104,13 +97,13 @@ def missing_columns(queries: Queries, table: pl.DataFrame) -> Any:
 
 def answer(
     queries: Queries, request: object, search: object, members: object = None
-) -> tuple[dict[str, Any], str]:
+) -> tuple[Mapping[str, Any], str]:
     """A block of rows for the grid, and how many features pass."""
     try:
         view, rows = grid.view_of_request(request, search, members), grid.rows_asked(request)
         page = queries.feature_rows(view, rows)
     except LightwellError as error:
-        return {"rowData": [], "rowCount": 0}, str(error)
+        return NO_ROWS, str(error)
     total = queries.feature_table().height
     shown = (
         formats.plural(total, "feature") if page.n_rows == total else f"{page.n_rows:,} of {total:,} features"

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from dashboard import formats, grid
 from dashboard.address import Address, with_parameters
 from dashboard.components import import_panel, review_panel, set_panel
-from dashboard.components.browser import in_browser, spoken
+from dashboard.components.browser import in_browser
+from dashboard.components.choices import search_field
 from dashboard.components.facts import Fact, tiles
 from dashboard.components.feature_grid import feature_grid
 from dashboard.components.label_editor import QUEUE_PARAMETER, author_field
 from dashboard.components.panels import absent, empty, filled
+from dashboard.components.server_grid import answer_requests
 from dashboard.labelling import listed
 from dashboard.labelling.text import shown
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
+from dashboard.sorted_rows import NO_ROWS
 from precompute.errors import LightwellError
 
 COLUMNS = ("feature", "label", "category", "confidence", "notes", "author", "edited", "promotes")
@@ -117,15 +121,7 @@ def _categories(queries: Queries) -> Any:
 
 def listing(queries: Queries, view: grid.View) -> list[Any]:
     """Everything labelled or noted, in a grid."""
-    search = dmc.TextInput(
-        id="labels-search",
-        value=view.search,
-        debounce=250,
-        placeholder="Search labels, notes or tokens",
-        size="sm",
-        className="grid-search",
-        **spoken("Search labels"),
-    )
+    search = search_field("labels-search", view.search, "Search labels, notes or tokens", "Search labels")
     count = html.Span(id="labels-count", className="dim", role="status")
     shown_view = view if view.sorts else replace(view, sorts=listed.NEWEST_FIRST)
     shown_grid = feature_grid(queries.feature_table(), shown_view, COLUMNS, "labels-grid", choosing=False)
@@ -153,14 +149,14 @@ def _hint(queries: Queries) -> Any:
     return None if queries.labels.said() else empty(nothing)
 
 
-def answer(queries: Queries, request: object, search: object) -> tuple[dict[str, Any], str]:
+def answer(queries: Queries, request: object, search: object) -> tuple[Mapping[str, Any], str]:
     """A block of rows for the grid, and how many there are."""
     try:
         view, rows = grid.view_of_request(request, search), grid.rows_asked(request)
         page = listed.said_rows(queries, view, rows)
         total = len(queries.labels.said())
     except LightwellError as error:
-        return {"rowData": [], "rowCount": 0}, str(error)
+        return NO_ROWS, str(error)
     words = formats.plural(total, "feature")
     return (
         {"rowData": page.rows, "rowCount": page.n_rows},
@@ -171,15 +167,8 @@ def answer(queries: Queries, request: object, search: object) -> tuple[dict[str,
 def register(app: Dash, queries: Queries) -> None:
     """Rows on demand, and what others write meanwhile."""
 
-    @app.callback(
-        Output("labels-grid", "getRowsResponse"),
-        Output("labels-count", "children"),
-        Input("labels-grid", "getRowsRequest"),
-        State("labels-search", "value"),
-        prevent_initial_call=True,
-    )
-    def rows(request: object, search: object) -> Any:
-        return (no_update, no_update) if request is None else answer(queries, request, search)
+    search = State("labels-search", "value")
+    answer_requests(app, "labels-grid", "labels-count", partial(answer, queries), search)
 
     @app.callback(
         Output("labels-version", "data"),
@@ -197,7 +186,7 @@ def register(app: Dash, queries: Queries) -> None:
 
     for part in (review_panel, set_panel, import_panel):
         part.register(app, queries)
-    in_browser(app, "rememberLabels", Input("labels-grid", "getRowsRequest"), State("labels-search", "value"))
+    in_browser(app, "rememberLabels", Input("labels-grid", "getRowsRequest"), search)
     in_browser(app, "refreshLabels", Input("labels-search", "value"), Input("labels-version", "data"))
 
 

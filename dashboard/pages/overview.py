@@ -16,6 +16,7 @@ from dashboard.components.elements import link, table
 from dashboard.components.facts import Fact, listed, tiles
 from dashboard.components.graphs import graph
 from dashboard.components.panels import empty, filled, panel
+from dashboard.frequency_figure import frequency_distribution
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
 from dashboard.questions import summaries
@@ -200,7 +201,7 @@ def frequency_content(queries: Queries) -> list[Any]:
     )
     if n_dead == found.n_features:
         return [empty("No feature fires on this corpus"), ends]
-    figure = figures.frequency_distribution(shown)
+    figure = frequency_distribution(shown)
     words = figures.summary(found.histogram, "features", name=lambda edge: formats.share(10**edge))
     return [graph("frequency-figure", figure, words), ends, frequency_table(queries, shown)]
 

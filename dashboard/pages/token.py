@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import Dash, Input, Output, State, dcc, html
 
 from dashboard.address import Address
 from dashboard.components import token_panels
 from dashboard.components.browser import in_browser
 from dashboard.components.panels import absent, filled
+from dashboard.components.server_grid import answer_requests
 from dashboard.grid import rows_asked
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
@@ -58,20 +60,13 @@ def answer(queries: Queries, request: object, number: object) -> tuple[Any, str]
 def register(app: Dash, queries: Queries) -> None:
     """Other texts, and the features in another order; both go into the address."""
 
-    @app.callback(
-        Output("effects-grid", "getRowsResponse"),
-        Output("effects-note", "children"),
-        Input("effects-grid", "getRowsRequest"),
-        State("token-number", "data"),
-        prevent_initial_call=True,
-    )
-    def effects(request: object, number: object) -> Any:
-        return (no_update, no_update) if request is None else answer(queries, request, number)
+    number = State("token-number", "data")
+    answer_requests(app, "effects-grid", "effects-note", partial(answer, queries), number)
 
     @app.callback(
         Output("token-texts", "children"),
         Input("texts-page", "value"),
-        State("token-number", "data"),
+        number,
         prevent_initial_call=True,
     )
     def texts(page: object, number: object) -> Any:

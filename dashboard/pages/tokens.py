@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, html, no_update
+from dash import Dash, Input, State, html
 
 from dashboard.address import Address
-from dashboard.components.browser import in_browser, spoken
+from dashboard.components.browser import in_browser
+from dashboard.components.choices import search_field
 from dashboard.components.panels import absent
+from dashboard.components.server_grid import answer_requests
 from dashboard.components.sorted_grid import sorted_grid
 from dashboard.grid import rows_asked
 from dashboard.pages.page import Page
@@ -77,16 +79,7 @@ def layout(queries: Queries, asked: Address) -> html.Div:
         table = token_table(queries)
     except LightwellError as error:
         return html.Div([html.H1("Tokens"), absent(queries, "corpus", error)])
-    field = dmc.TextInput(
-        id="token-search",
-        value=search,
-        debounce=250,
-        placeholder=PLACEHOLDER,
-        w=380,
-        size="sm",
-        className="grid-search",
-        **spoken("Search tokens by text or id"),
-    )
+    field = search_field("token-search", search, PLACEHOLDER, "Search tokens by text or id", width=380)
     count = html.Span(id="token-count", className="dim", role="status")
     bar = [html.H1("Tokens"), count, html.Div(className="grow"), field]
     shown = [column for column in COLUMNS if column.name in table.columns]
@@ -125,17 +118,9 @@ def answer(queries: Queries, request: object, search: object) -> tuple[Any, str]
 def register(app: Dash, queries: Queries) -> None:
     """Blocks of rows on demand; search and sort go into the address."""
 
-    @app.callback(
-        Output("token-grid", "getRowsResponse"),
-        Output("token-count", "children"),
-        Input("token-grid", "getRowsRequest"),
-        State("token-search", "value"),
-        prevent_initial_call=True,
-    )
-    def rows(request: object, search: object) -> Any:
-        return (no_update, no_update) if request is None else answer(queries, request, search)
-
-    in_browser(app, "rememberTokens", Input("token-grid", "getRowsRequest"), State("token-search", "value"))
+    search = State("token-search", "value")
+    answer_requests(app, "token-grid", "token-count", partial(answer, queries), search)
+    in_browser(app, "rememberTokens", Input("token-grid", "getRowsRequest"), search)
     in_browser(app, "searchTokens", Input("token-search", "value"))
 
 

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from dashboard import figures, formats
+from dashboard.frequency_figure import frequency_distribution
 from dashboard.questions.frequency import bands
 from dashboard.records import Effect, FrequencyDistribution, Histogram
 from tests.dashboard.made_artifacts import HARD_TOKENS
@@ -23,7 +24,7 @@ RAW = {
     "activations, all, log": figures.activation_histogram(HISTOGRAM, with_zero=True, log_scale=True),
     "logits": figures.logit_histogram(HISTOGRAM),
     "tokens": figures.token_bars(EFFECTS, EFFECTS),
-    "frequencies": figures.frequency_distribution(bands(DISTRIBUTION)),
+    "frequencies": frequency_distribution(bands(DISTRIBUTION)),
 }
 EVERY = {name: go.Figure(figure) for name, figure in RAW.items()}
 """As objects: Plotly refuses a property that does not exist."""
