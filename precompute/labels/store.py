@@ -231,11 +231,14 @@ def _entry(connection: sqlite3.Connection, sae: str, feature: int) -> Change | N
 
 def _last_batch(connection: sqlite3.Connection, sae: str, author: str, feature: int | None) -> list[Change]:
     """The changes of the last action of somebody that is no undo, and was not undone."""
+    # Of several changes of a feature in one action, the last is the one that is undone.
     test = (
         "actor = ? AND kind != 'undo' AND (? IS NULL OR feature = ?) AND uid NOT IN "
-        "(SELECT undoes FROM change WHERE sae = ? AND undoes IS NOT NULL)"
+        "(SELECT undoes FROM change WHERE sae = ? AND undoes IS NOT NULL) AND NOT EXISTS "
+        "(SELECT 1 FROM change AS later WHERE later.sae = own.sae AND later.feature = own.feature "
+        "AND later.number > own.number AND later.batch = own.batch)"
     )
-    asked = f"SELECT max(batch) FROM change WHERE sae = ? AND {test}"
+    asked = f"SELECT max(batch) FROM change AS own WHERE sae = ? AND {test}"
     (batch,) = connection.execute(asked, (sae, author, feature, feature, sae)).fetchone()
     if batch is None:
         return []

@@ -180,6 +180,20 @@ def test_undo_of_ones_last_change_passes_over_those_of_others_and_over_undone_on
     assert own.entry(1).content == Content("one")
 
 
+def test_undo_goes_on_to_what_was_written_before_a_text_that_was_given_up(tmp_path: Path) -> None:
+    own = store(tmp_path)
+    own.write(1, Content("one"), "ann", None)
+    base = own.write(2, Content("two"), "ann", None)
+    theirs = own.write(2, Content("theirs"), "bo", base.uid)
+    own.decline(2, Content("mine"), "ann", theirs.uid)
+    own.undo_last("ann")
+    assert own.entry(2).content == Content("theirs")
+    with pytest.raises(LabelConflictError):  # of "two", which is theirs by now
+        own.undo_last("ann")
+    own.undo_last("ann", 1)
+    assert own.entry(1).content == Content()
+
+
 def test_undo_of_ones_last_change_of_one_feature(tmp_path: Path) -> None:
     own = store(tmp_path)
     own.write(1, Content("one"), "ann", None)
