@@ -78,21 +78,13 @@
     }
   });
 
-  document.addEventListener("keydown", function (event) {
-    const button = document.getElementById("effect-run");
-    if (event.target.id === "effect-text" && event.key === "Enter" && (event.ctrlKey || event.metaKey) && button) {
-      event.preventDefault();
-      window.setTimeout(() => button.click(), 0);
-    }
-  });
-
   /* Within the text the arrow keys go from token to token, rather than from feature to feature. */
   document.addEventListener(
     "keydown",
     function (event) {
       const token = tokenOf(event);
       const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (!token || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) {
+      if (!token || lightwell().hasModifier(event)) {
         return;
       }
       if (event.key === "Enter" || event.key === " ") {

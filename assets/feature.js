@@ -10,11 +10,7 @@
     lightwell().remember(name, value || undefined, standard);
   };
 
-  function set(id, properties) {
-    if (byId(id)) {
-      window.dash_clientside.set_props(id, properties);
-    }
-  }
+  const set = (id, properties) => lightwell().setIfThere(id, properties);
 
   function chooseRange(text) {
     lightwell().remember("range", text || undefined);
@@ -186,7 +182,7 @@
     function (event) {
       const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       const token = step && tokenOf(event);
-      if (!token || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) {
+      if (!token || lightwell().hasModifier(event)) {
         return;
       }
       const tokens = Array.from(token.closest(".example").querySelectorAll("[data-act]"));

@@ -9,7 +9,6 @@
   /* Parameters of the address that are no filter of the grid: they stay when the view changes. */
   const KEPT = ["columns", "set"];
 
-  const gridApi = () => window.dash_ag_grid && window.dash_ag_grid.getApi && window.dash_ag_grid.getApi("grid");
   const isOpen = () => window.location.pathname === own.base() + PATH;
 
   function viewParameters(request, search) {
@@ -41,14 +40,10 @@
       }
     },
     searchGrid: function () {
-      const api = gridApi();
-      if (api) {
-        api.ensureIndexVisible(0, "top");
-        api.purgeInfiniteCache();
-      }
+      own.purgeGrid("grid");
     },
     showColumns: function (chosen, standard) {
-      const api = gridApi();
+      const api = own.gridApi("grid");
       if (!api || !chosen || !isOpen()) {
         return;
       }
@@ -86,7 +81,7 @@
   /* Enter opens the row's feature; c opens the chosen ones side by side. */
   document.addEventListener("keydown", function (event) {
     const cell = event.target.closest && event.target.closest(".feature-grid .ag-cell");
-    if (!cell || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) {
+    if (!cell || own.hasModifier(event)) {
       return;
     }
     if (event.key === "Enter") {
@@ -145,14 +140,7 @@
     if (missing(props.value)) {
       return null;
     }
-    const href = own.base() + "/feature/" + props.value;
-    const open = function (event) {
-      if (!(event.ctrlKey || event.metaKey || event.shiftKey || event.button)) {
-        event.preventDefault();
-        own.navigate(href);
-      }
-    };
-    return window.React.createElement("a", { href: href, onClick: open, className: "feature-link" }, String(props.value));
+    return own.linkCell(own.base() + "/feature/" + props.value, "feature-link", String(props.value));
   };
 
   cells.TokensCell = function (props) {

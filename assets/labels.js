@@ -73,11 +73,7 @@
       window.history.replaceState(window.history.state, "", own.base() + "/labels" + own.readable(parameters));
     },
     refreshLabels: function () {
-      const ag = window.dash_ag_grid;
-      const api = ag && ag.getApi && ag.getApi("labels-grid");
-      if (api) {
-        api.purgeInfiniteCache();
-      }
+      own.readAnew("labels-grid");
     },
     askForSet: function (_view, _chosen, name, rows) {
       const byRows = app.callback_context.triggered[0].prop_id.startsWith("set-from-chosen");
@@ -150,7 +146,7 @@
     }
     const isTyping = target.closest && target.closest("input, textarea, select, .feature-grid, dialog");
     const link = document.getElementById("next-unlabelled");
-    if (event.key === "n" && link && !isTyping && !(event.ctrlKey || event.metaKey || event.altKey || event.shiftKey)) {
+    if (event.key === "n" && link && !isTyping && !own.hasModifier(event)) {
       event.preventDefault();
       link.click();
     }

@@ -39,6 +39,16 @@
     remember(name, value, standard);
   };
 
+  const hasModifier = (event) => event.ctrlKey || event.metaKey || event.altKey || event.shiftKey;
+  /* Not one that asks the browser for another tab or window. */
+  const isPlainClick = (event) => !hasModifier(event) && !event.button;
+
+  function setIfThere(id, properties) {
+    if (document.getElementById(id)) {
+      window.dash_clientside.set_props(id, properties);
+    }
+  }
+
   /* Other scripts join the same object, some before this one; functions are looked up when they are called. */
   const app = (window.dash_clientside = window.dash_clientside || {});
   app.lightwell = Object.assign(app.lightwell || {}, {
@@ -48,6 +58,9 @@
     remember: remember,
     readable: readable,
     isTyping: isTyping,
+    hasModifier: hasModifier,
+    isPlainClick: isPlainClick,
+    setIfThere: setIfThere,
     setTitle: function (title) {
       document.title = title || "Lightwell";
     },
@@ -62,8 +75,7 @@
     "click",
     function (event) {
       const link = event.target.closest && event.target.closest("a.keeps-view");
-      const plain = !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button);
-      if (link && plain && window.location.search) {
+      if (link && isPlainClick(event) && window.location.search) {
         const kept = new URLSearchParams(window.location.search);
         kept.delete("range");
         event.preventDefault();
@@ -74,8 +86,8 @@
     true
   );
 
-  /* Numbers of features and clusters, and named sets, mean nothing in another model type. */
-  const OF_ONE_TYPE = ["feature", "cluster", "neighbor", "coactive", "set"];
+  /* Numbers of features and clusters, named sets and areas of a map mean nothing in another model type. */
+  const OF_ONE_TYPE = ["feature", "pins", "cluster", "area", "neighbor", "coactive", "set"];
 
   function placeElsewhere(path, search) {
     if (path.startsWith("/feature/") || path.startsWith("/compare")) {
@@ -105,10 +117,7 @@
   }
 
   document.addEventListener("keydown", function (event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) {
-      return;
-    }
-    if (isTyping(event.target)) {
+    if (hasModifier(event) || isTyping(event.target)) {
       return;
     }
     const name = { ArrowLeft: "previous", ArrowRight: "next", r: "random" }[event.key];

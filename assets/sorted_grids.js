@@ -13,18 +13,45 @@
     return text === standard ? undefined : text || undefined;
   }
 
-  function purge(name) {
+  /* A grid of the page that is open; nothing before it is drawn. */
+  function gridApi(name) {
     const grids = window.dash_ag_grid;
-    const api = document.getElementById(name) && grids && grids.getApi && grids.getApi(name);
+    return document.getElementById(name) && grids && grids.getApi && grids.getApi(name);
+  }
+
+  /* Have a grid ask for its rows again; other rows are seen from the first on. */
+  function readAnew(name) {
+    const api = gridApi(name);
     if (api) {
-      api.ensureIndexVisible(0, "top");
       api.purgeInfiniteCache();
     }
   }
 
+  function purge(name) {
+    const api = gridApi(name);
+    if (api) {
+      api.ensureIndexVisible(0, "top");
+      readAnew(name);
+    }
+  }
+
+  /* A cell that is a link within the app. */
+  function linkCell(href, className, text) {
+    const open = function (event) {
+      if (own.isPlainClick(event)) {
+        event.preventDefault();
+        own.navigate(href);
+      }
+    };
+    return window.React.createElement("a", { href: href, onClick: open, className: className }, text);
+  }
+
   Object.assign(own, {
     sortText: sortText,
+    gridApi: gridApi,
+    readAnew: readAnew,
     purgeGrid: purge,
+    linkCell: linkCell,
     rememberTokens: function (request, search) {
       if (request && isAt("/tokens")) {
         own.remember("sort", sortText(request));
@@ -51,7 +78,7 @@
     "keydown",
     function (event) {
       const cell = event.target.closest && event.target.closest(".sorted-grid .ag-cell");
-      if (!cell || event.key !== "Enter" || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) {
+      if (!cell || event.key !== "Enter" || own.hasModifier(event)) {
         return;
       }
       const link = event.target.closest(".ag-row").querySelector("a");
@@ -80,13 +107,6 @@
     if (missing(props.value) || !props.data) {
       return null;
     }
-    const href = own.base() + "/token/" + props.data.token_id;
-    const open = function (event) {
-      if (!(event.ctrlKey || event.metaKey || event.shiftKey || event.button)) {
-        event.preventDefault();
-        own.navigate(href);
-      }
-    };
-    return window.React.createElement("a", { href: href, onClick: open, className: "token-link" }, props.value);
+    return linkCell(own.base() + "/token/" + props.data.token_id, "token-link", props.value);
   };
 })();

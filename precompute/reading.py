@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +59,6 @@ class Artifacts:
     def directory(self) -> Path:
         """Where its artifacts lie."""
         return self.subject.directory
-
-    @cached_property
-    def _plan(self) -> Plan:
-        return Plan(self.subject)
 
     def status(self) -> tuple[StepStatus, ...]:
         """The state of every step: fresh, stale, missing, running, corrupt or not applicable."""

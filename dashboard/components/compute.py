@@ -1,4 +1,4 @@
-"""The place of a Compute button: drawn by assets/jobs.js, which also shows the job at work and its end."""
+"""The place of a Compute button: drawn by assets/orders.js, which also shows the job at work and its end."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def read_base(value: object) -> str | None:
 def write(labels: Labels, feature: int, values: Sequence[object], base: object, author: object) -> Outcome:
     """Keep what the fields say, as far as it differs from what they began from."""
     content, began = read_content(values), read_base(base)
-    if not author_is_needed(labels, feature, content, began):
+    if not says_anything_new(labels, feature, content, began):
         return Outcome(labels.entry(feature), has_changed=False)
     try:
         found = labels.store.write(feature, content, read_author(author, labels), began)
@@ -77,7 +77,7 @@ def write(labels: Labels, feature: int, values: Sequence[object], base: object, 
     return Outcome(found)
 
 
-def author_is_needed(labels: Labels, feature: int, content: Content, base: str | None) -> bool:
+def says_anything_new(labels: Labels, feature: int, content: Content, base: str | None) -> bool:
     """Whether the fields say anything new; drawing them anew reports them too."""
     entry = labels.entry(feature)
     return (entry.content if entry else Content()) != content or (entry.uid if entry else None) != base

@@ -8,7 +8,6 @@ from precompute.labels.content import spelled_time as exact_time
 
 IN_A_CHIP = 28
 """Characters of a label beside a feature's number."""
-IN_A_CELL = 300
 FIELD_NAMES = {"label": "Label", "category": "Category", "confidence": "Confidence", "notes": "Notes"}
 
 

@@ -75,12 +75,6 @@ class JobBoard:
             end_tree(record)
         self._wait_until_ended(record)
 
-    def ask_to_cancel(self, job: object) -> None:
-        """Leave the request for the job itself, which looks for it twice a second."""
-        record = self.find(job)
-        if record.is_active:
-            record.cancel_request.touch()
-
     def end(self, record: JobRecord, state: JobState, error: str | None = None) -> JobRecord:
         """Write how a job ended whose process cannot; to be called with the lock held."""
         changes: dict[str, Any] = {"state": state, "error": error, "ended": time.time(), "waiting": False}

@@ -264,12 +264,19 @@ def check_palette(visit: Visit, artifacts: Artifacts) -> None:
     visit.page.wait_for_function(f"document.querySelector('#feature-title')?.innerText === '{feature}'")
 
 
+CHECKS = (
+    check_editing,
+    check_two_people,
+    check_table_and_list,
+    check_queue,
+    check_sets,
+    check_exchange,
+    check_palette,
+)
+"""All of the above."""
+
+
 def check_all_of_labels(visit: Visit, artifacts: Artifacts) -> None:
-    """All of the above."""
-    check_editing(visit, artifacts)
-    check_two_people(visit, artifacts)
-    check_table_and_list(visit, artifacts)
-    check_queue(visit, artifacts)
-    check_sets(visit, artifacts)
-    check_exchange(visit, artifacts)
-    check_palette(visit, artifacts)
+    """One after another."""
+    for check in CHECKS:
+        check(visit, artifacts)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from precompute.reading import Artifacts
-from tests.browser import checks_labels as checks
+from tests.browser.checks_labels import CHECKS
 from tests.browser.served import Visit
 from tests.dashboard.made_artifacts import PlainArtifacts, make_artifacts
 
@@ -20,29 +22,6 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> PlainArtifacts:
     return make_artifacts(directory, n_examples=60)
 
 
-def test_editing(visit: Visit, artifacts: Artifacts) -> None:
-    checks.check_editing(visit, artifacts)
-
-
-def test_two_people(visit: Visit, artifacts: Artifacts) -> None:
-    checks.check_two_people(visit, artifacts)
-
-
-def test_table_and_list(visit: Visit, artifacts: Artifacts) -> None:
-    checks.check_table_and_list(visit, artifacts)
-
-
-def test_queue(visit: Visit, artifacts: Artifacts) -> None:
-    checks.check_queue(visit, artifacts)
-
-
-def test_sets(visit: Visit, artifacts: Artifacts) -> None:
-    checks.check_sets(visit, artifacts)
-
-
-def test_exchange(visit: Visit, artifacts: Artifacts) -> None:
-    checks.check_exchange(visit, artifacts)
-
-
-def test_palette(visit: Visit, artifacts: Artifacts) -> None:
-    checks.check_palette(visit, artifacts)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_labels(visit: Visit, artifacts: Artifacts, check: Callable[[Visit, Artifacts], None]) -> None:
+    check(visit, artifacts)

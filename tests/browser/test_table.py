@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from precompute.reading import Artifacts
@@ -11,32 +13,9 @@ from tests.browser.served import Visit, serving
 pytestmark = [pytest.mark.full, pytest.mark.browser]
 
 
-def test_columns(visit: Visit) -> None:
-    checks_table.check_columns(visit)
-
-
-def test_sort_by_click(visit: Visit, artifacts: Artifacts) -> None:
-    checks_table.check_sort_by_click(visit, artifacts)
-
-
-def test_comparing_chosen_rows(visit: Visit, artifacts: Artifacts) -> None:
-    checks_table.check_comparing_chosen_rows(visit, artifacts)
-
-
-def test_export(visit: Visit, artifacts: Artifacts) -> None:
-    checks_table.check_export(visit, artifacts)
-
-
-def test_saved_views(visit: Visit) -> None:
-    checks_table.check_saved_views(visit)
-
-
-def test_palette(visit: Visit, artifacts: Artifacts) -> None:
-    checks_table.check_palette(visit, artifacts)
-
-
-def test_frequency_bands(visit: Visit, artifacts: Artifacts) -> None:
-    checks_table.check_frequency_bands(visit, artifacts)
+@pytest.mark.parametrize("check", checks_table.CHECKS, ids=lambda check: check.__name__)
+def test_table(visit: Visit, artifacts: Artifacts, check: Callable[[Visit, Artifacts], None]) -> None:
+    check(visit, artifacts)
 
 
 def test_below_a_prefix_and_behind_a_password(browser: object, artifacts: Artifacts) -> None:
