@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from dashboard.address import AddressError, feature_number, shortened
 from dashboard.queries import Queries
-from dashboard.questions.rows import examples_of_rows, texts_of_examples
+from dashboard.questions.rows import examples_of_rows, listed, one_a_text, texts_of_examples
 from dashboard.records import ShownExample
 from precompute.stores.feature_store import FeatureActivations
 
@@ -175,7 +174,7 @@ def shared_examples(queries: Queries, features: tuple[int, ...], colour: int, un
     strength = _relative(joint.acts)
     best = np.maximum.reduceat(strength, starts)
     order = np.lexsort((numbers, -best, -firing))
-    chosen = _one_a_text(queries, numbers, order[firing[order] > 1])
+    chosen = one_a_text(order[firing[order] > 1], texts_of_examples(queries).group[numbers], N_EXAMPLES)
     spans = [np.arange(starts[i], starts[i + 1] if i + 1 < len(starts) else len(of_row)) for i in chosen]
     tops = np.array([span[np.argmax(strength[span])] for span in spans], dtype=np.int64)
     shown = _shown(queries, joint, colour, numbers[chosen], tops)
@@ -203,13 +202,6 @@ def _relative(acts: NDArray[np.float32]) -> NDArray[np.float32]:
     return summed
 
 
-def _one_a_text(queries: Queries, numbers: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The first N_EXAMPLES of an order of examples that are from different texts."""
-    groups = texts_of_examples(queries).group[numbers[order]]
-    _, first = np.unique(groups, return_index=True)
-    return order[np.sort(first)[:N_EXAMPLES]]
-
-
 def _shown(
     queries: Queries,
     joint: Together,
@@ -218,12 +210,5 @@ def _shown(
     tops: NDArray[np.int64],
 ) -> tuple[ShownExample, ...]:
     own = joint.acts[joint.features.index(colour)]
-    table = pl.DataFrame(
-        {
-            "rank": np.arange(len(examples)),
-            "example": examples,
-            "position": queries.row_index().position[joint.rows[tops]].astype(np.int64),
-            "activation": own[tops].astype(np.float64),
-        }
-    )
+    table = listed(queries, examples, joint.rows[tops], own[tops])
     return queries.shown_examples(joint.of(colour), table)

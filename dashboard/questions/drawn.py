@@ -17,7 +17,9 @@ from dashboard.questions.rows import (
     Span,
     band_spans,
     examples_of_rows,
+    listed,
     metadata_values,
+    one_a_text,
     texts_of_examples,
 )
 from dashboard.records import ShownExample
@@ -113,7 +115,7 @@ def drawn_examples(queries: Queries, feature: int, conditions: Conditions) -> Dr
     groups = texts.group[examples]
     strongest = span is None
     drawn = chosen if strongest else _generator(queries, feature).permutation(chosen)
-    kept = _one_a_text(_by_activation(drawn, found) if strongest else drawn, groups)
+    kept = one_a_text(_by_activation(drawn, found) if strongest else drawn, groups, N_DRAWN)
     n_texts = len(np.unique(groups[chosen]))
     shown = _shown(queries, found, _by_activation(kept, found), examples)
     return Drawn(shown, len(chosen), n_texts, is_drawn=not strongest and n_texts > len(kept))
@@ -126,14 +128,7 @@ def _by_activation(entries: NDArray[np.int64], found: FeatureActivations) -> NDA
 def _shown(
     queries: Queries, found: FeatureActivations, entries: NDArray[np.int64], examples: NDArray[np.int64]
 ) -> tuple[ShownExample, ...]:
-    table = pl.DataFrame(
-        {
-            "rank": np.arange(len(entries)),
-            "example": examples[entries],
-            "position": queries.row_index().position[found.rows[entries]].astype(np.int64),
-            "activation": found.acts[entries].astype(np.float64),
-        }
-    )
+    table = listed(queries, examples[entries], found.rows[entries], found.acts[entries])
     return queries.shown_examples(found, table)
 
 
@@ -144,12 +139,6 @@ def _generator(queries: Queries, feature: int) -> np.random.Generator:
 def seed_of(queries: Queries) -> int:
     """The seed of every draw, as the settings of the model type have it."""
     return queries.artifacts.subject.settings.seed
-
-
-def _one_a_text(entries: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The first N_DRAWN entries of different texts."""
-    _, first = np.unique(groups[entries], return_index=True)
-    return entries[np.sort(first)[:N_DRAWN]]
 
 
 def _one_example(queries: Queries, feature: int, example: int) -> Drawn:
@@ -169,8 +158,8 @@ def _one_example(queries: Queries, feature: int, example: int) -> Drawn:
 def _near_misses(queries: Queries, feature: int, conditions: Conditions) -> Drawn:
     texts = texts_of_examples(queries)
     meets = text_mask(queries, conditions.where)
-    listed = queries.examples(feature, MISS)
-    kept = tuple(example for example in listed if meets[texts.text[example.example]])
+    known = queries.examples(feature, MISS)
+    kept = tuple(example for example in known if meets[texts.text[example.example]])
     return Drawn(kept, 0, len(kept), is_drawn=False)
 
 

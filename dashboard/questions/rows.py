@@ -79,6 +79,26 @@ def examples_of_rows(queries: Queries, rows: NDArray[Any]) -> NDArray[np.int64]:
     return np.searchsorted(queries.row_index().indptr, rows, side="right") - 1
 
 
+def one_a_text(entries: NDArray[np.int64], groups: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """The first entries that are of different texts; `groups` has the text of every entry there is."""
+    _, first = np.unique(groups[entries], return_index=True)
+    return entries[np.sort(first)[:most]]
+
+
+def listed(
+    queries: Queries, examples: NDArray[np.int64], rows: NDArray[Any], acts: NDArray[np.float32]
+) -> pl.DataFrame:
+    """Examples like those of `examples.parquet`: rank, example, position and activation; all [n]."""
+    return pl.DataFrame(
+        {
+            "rank": np.arange(len(examples)),
+            "example": examples,
+            "position": queries.row_index().position[rows].astype(np.int64),
+            "activation": acts.astype(np.float64),
+        }
+    )
+
+
 def band_spans(queries: Queries, feature: int) -> dict[str, Span]:
     """The activations of each quantile and value band, by its name, as the step `examples` divides them."""
     acts = queries.activations(feature).acts.astype(np.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,9 +26,14 @@ def read_jsonl(path: Path) -> pl.DataFrame:
 def json_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a file, one a line; blank lines are skipped, a bad one is an error with its number."""
     with path.open(encoding="utf-8") as lines:
-        return [
-            _json_object(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()
-        ]
+        return [record for _, record in json_objects(path, lines)]
+
+
+def json_objects(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a file's lines, with their lines' numbers; raises CorpusError for a bad line."""
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield number, _json_object(path, number, line)
 
 
 def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:

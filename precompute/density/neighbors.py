@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
@@ -89,15 +90,16 @@ def write_graph(
 
 
 def _write_distances(out: Path) -> None:
-    cosines = np.load(out / COSINES_FILE, mmap_mode="r" if _is_large(out) else None, allow_pickle=False)
+    cosines = read_array(out / COSINES_FILE)
     blocks = [
         mean_distance(np.asarray(cosines[first : first + BLOCK])) for first in range(0, len(cosines), BLOCK)
     ]
     np.save(out / DISTANCES_FILE, np.concatenate(blocks))
 
 
-def _is_large(out: Path) -> bool:
-    return (out / COSINES_FILE).stat().st_size > 4096
+def read_array(path: Path) -> Any:
+    """The array of a file, memory-mapped but for small ones: one without elements cannot be mapped."""
+    return np.load(path, mmap_mode="r" if path.stat().st_size > 4096 else None, allow_pickle=False)
 
 
 def _watch(request: Path, workers: int, progress: Progress) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from precompute.density.prompts import read_records
+from precompute.corpus.readers import json_objects
 from precompute.errors import CorpusError
 from precompute.models.hub import resolve_directory
 
@@ -82,7 +82,7 @@ def _records(path: Path) -> Iterator[Mapping[str, Any]]:
         else:
             opened = gzip.open if path.suffix == ".gz" else open
             with opened(path, "rt", encoding="utf-8") as lines:
-                yield from (record for _, record in read_records(path, lines))
+                yield from (record for _, record in json_objects(path, lines))
     except (pl.exceptions.PolarsError, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CorpusError(f"{path} that cannot be read ({reason})", "whole data", "copy it again") from None

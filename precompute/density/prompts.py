@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from precompute.corpus.readers import json_objects
 from precompute.corpus.texts import TEXT_ID_LENGTH, text_id
 from precompute.density.groups import Groups
 from precompute.errors import CorpusError
@@ -50,21 +51,8 @@ def _opened(path: Path) -> Iterator[TextIO]:
         raise CorpusError(f"{path} that is not UTF-8 ({error.reason})", "UTF-8", "convert the file") from None
 
 
-def read_records(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The JSON objects of lines, with their lines' numbers; blank lines are skipped."""
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise _wrong(path, number, str(error), "one JSON object a line") from None
-            if not isinstance(record, dict):
-                raise _wrong(path, number, f"a JSON {type(record).__name__}", "an object")
-            yield number, record
-
-
 def _of_records(path: Path, lines: Iterable[str]) -> Iterator[str]:
-    for number, record in read_records(path, lines):
+    for number, record in json_objects(path, lines):
         column = next((name for name in COLUMNS if name in record), None)
         if column is None:
             raise _wrong(path, number, f"only {', '.join(record) or 'an empty object'}", "prompt or text")

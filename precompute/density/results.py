@@ -14,7 +14,13 @@ from jaxtyping import Float32, Float64, Int32, Int64
 from precompute.artifacts.manifest import InputEntry
 from precompute.artifacts.shelf import Shelf
 from precompute.density.encoding import GROUPS_FILE, PROMPTS_FILE, VECTORS_FILE, EncoderRecord
-from precompute.density.neighbors import COSINES_FILE, DISTANCES_FILE, NEIGHBORS_FILE, RECORD_FILE
+from precompute.density.neighbors import (
+    COSINES_FILE,
+    DISTANCES_FILE,
+    NEIGHBORS_FILE,
+    RECORD_FILE,
+    read_array,
+)
 from precompute.density.prompts import read_prompts
 from precompute.density.stages import EMBEDDINGS, GRAPH, WEIGHTS
 from precompute.density.weights import WeightSettings, distinct_weights, effective_sample_size, row_weights
@@ -92,47 +98,42 @@ class DensityResult:
     @cached_property
     def weights(self) -> Float32[np.ndarray, " n_prompts"]:
         """The chance of each prompt to be drawn."""
-        array: np.ndarray = _array(self.weights_directory / WEIGHTS_FILE)
+        array: np.ndarray = read_array(self.weights_directory / WEIGHTS_FILE)
         return array
 
     @cached_property
     def embeddings(self) -> Float32[np.ndarray, "n_prompts d"]:
         """The vector of each prompt."""
-        array: np.ndarray = _array(self.embeddings_directory / VECTORS_FILE)
+        array: np.ndarray = read_array(self.embeddings_directory / VECTORS_FILE)
         return array
 
     @cached_property
     def groups(self) -> Int64[np.ndarray, " n_prompts"]:
         """The number of each prompt's distinct text."""
-        array: np.ndarray = _array(self.embeddings_directory / GROUPS_FILE)
+        array: np.ndarray = read_array(self.embeddings_directory / GROUPS_FILE)
         return array
 
     @cached_property
     def neighbors(self) -> Int32[np.ndarray, "n_distinct k"]:
         """The nearest other distinct texts of each, nearest first."""
-        array: np.ndarray = _array(self.graph_directory / NEIGHBORS_FILE)
+        array: np.ndarray = read_array(self.graph_directory / NEIGHBORS_FILE)
         return array
 
     @cached_property
     def cosines(self) -> Float64[np.ndarray, "n_distinct k"]:
         """Their cosines."""
-        array: np.ndarray = _array(self.graph_directory / COSINES_FILE)
+        array: np.ndarray = read_array(self.graph_directory / COSINES_FILE)
         return array
 
     @cached_property
     def distances(self) -> Float64[np.ndarray, " n_distinct"]:
         """The mean cosine distance of each distinct text to its neighbours."""
-        array: np.ndarray = _array(self.graph_directory / DISTANCES_FILE)
+        array: np.ndarray = read_array(self.graph_directory / DISTANCES_FILE)
         return array
 
     def prompts(self) -> list[str]:
         """All prompts, in their order."""
         return list(read_prompts(self.embeddings_directory / PROMPTS_FILE))
-
-
-def _array(path: Path) -> Any:
-    # An array without elements cannot be mapped.
-    return np.load(path, mmap_mode="r" if path.stat().st_size > 4096 else None, allow_pickle=False)
 
 
 def open_density(directory: Path | str) -> DensityResult:
