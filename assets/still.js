@@ -4,10 +4,10 @@
   "use strict";
 
   function follow(event) {
-    const changed = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button;
-    if (!changed && !event.defaultPrevented) {
+    const lightwell = window.dash_clientside.lightwell;
+    if (lightwell.isPlainClick(event) && !event.defaultPrevented) {
       event.preventDefault();
-      window.dash_clientside.lightwell.navigate(event.currentTarget.getAttribute("href"));
+      lightwell.navigate(event.currentTarget.getAttribute("href"));
     }
   }
 
