@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 
@@ -166,7 +167,7 @@ def draw_map(argv: list[str]) -> int:
     from precompute.progress import TerminalBar
 
     arguments = map_parser().parse_args(argv)
-    settings = MapSettings(arguments.neighbors, arguments.epochs, arguments.min_cluster_size, arguments.seed)
+    settings = MapSettings(**{one.name: getattr(arguments, one.name) for one in fields(MapSettings)})
     embedded = EmbeddingSet(arguments.model_dir, arguments.dataset_size, arguments.data_dir)
     done = compute_map(embedded, settings, arguments.workers, arguments.force, TerminalBar("map"))
     print(f"{', '.join(done) or 'nothing'} computed; {embedded.directory}", file=sys.stderr)

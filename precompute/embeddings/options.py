@@ -119,7 +119,14 @@ def map_parser() -> CommandParser:
         metavar="N",
         help="texts of a cluster",
     )
-    add("--seed", type=int, default=chosen.seed, metavar="N", help="seed of the layout")
+    add("--seed", type=int, default=chosen.seed, metavar="N", help="seed of the layout and of its sample")
+    add(
+        "--largest",
+        type=positive,
+        default=chosen.largest,
+        metavar="N",
+        help="texts that are laid out together; of more, a sample that keeps sparse regions",
+    )
     add("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="threads")
     add("--force", action="store_true", help="compute again what is fresh")
     return options
