@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from precompute.command_line import run_command
 from precompute.unified import main
 from tests.tiny import TinyFiles, make_all
+
+# Where other work is done on the machine, any call may take long.
+settings.register_profile("lightwell", deadline=None)
+settings.load_profile("lightwell")
 
 Run = Callable[..., int]
 

@@ -69,7 +69,7 @@ def test_garbage_stays_while_another_process_may_read_it(tmp_path: Path) -> None
     assert len(list((tmp_path / "versions").iterdir())) == 1
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_damage_is_named(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     shelf = Shelf(tmp_path_factory.mktemp("shelf"))

@@ -47,7 +47,7 @@ def test_texts_come_in_file_order_with_their_ids_and_metadata(tmp_path: Path, su
         assert table["year"].to_list() == [2001, 2002, None, 2004]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), min_size=1))
 def test_jsonl_keeps_every_text(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     path = tmp_path_factory.mktemp("corpus") / "c.jsonl"

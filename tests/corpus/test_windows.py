@@ -23,7 +23,7 @@ def encode(texts: list[str]) -> list[list[int]]:
 TEXTS = st.lists(st.text("abc", max_size=30), min_size=1, max_size=20)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(texts=TEXTS, n_ctx=st.integers(2, 9), bos=st.sampled_from([None, 7]), seed=st.integers(0, 3))
 def test_every_token_of_every_text_is_in_exactly_one_window(
     texts: list[str], n_ctx: int, bos: int | None, seed: int
@@ -43,7 +43,7 @@ def test_every_token_of_every_text_is_in_exactly_one_window(
     assert n_rows(windows) == sum(map(len, texts))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(texts=TEXTS, limit=st.integers(1, 10))
 def test_a_limit_takes_a_beginning_of_the_same_order(texts: list[str], limit: int) -> None:
     corpus = table_of(texts)
@@ -57,7 +57,7 @@ def test_a_limit_takes_a_beginning_of_the_same_order(texts: list[str], limit: in
     assert some == sorted(some)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(1, 300), seed=st.integers(0, 5))
 def test_named_subsets_nest_and_keep_the_corpus_order(n: int, seed: int) -> None:
     corpus = table_of([f"text {i}" for i in range(n)])

@@ -23,7 +23,7 @@ from precompute.demo.sparse_kernels import (
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(1, 8), st.integers(0, 200))
 def test_top_k_keeps_the_largest(seed: int, k: int, extra: int) -> None:
     scores = np.random.default_rng(seed).integers(-500, 500, (5, k + extra)).astype(np.int16)
@@ -31,7 +31,7 @@ def test_top_k_keeps_the_largest(seed: int, k: int, extra: int) -> None:
     np.testing.assert_array_equal(np.sort(found), np.sort(scores)[:, -k:])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(1, 6))
 def test_top_k_among_looks_at_candidates_only(seed: int, k: int) -> None:
     generator = np.random.default_rng(seed)
@@ -44,7 +44,7 @@ def test_top_k_among_looks_at_candidates_only(seed: int, k: int) -> None:
     np.testing.assert_array_equal(np.sort(kept), np.sort(scores[rows][:, candidates])[:, -k:])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), min_size=1, max_size=20))
 def test_entries_are_grouped_by_latent(rows: list[list[int]]) -> None:
     chosen = np.array(rows, dtype=np.int32)

@@ -37,7 +37,6 @@ def in_memory(values: np.ndarray) -> Vectors:
     return Vectors.of(values, np.arange(len(values)))
 
 
-@settings(deadline=None)
 @given(grids, st.integers(1, 8))
 def test_exact_search_is_that_of_float64_whatever_the_ties(values: np.ndarray, k: int) -> None:
     k = min(k, len(values) - 1)
@@ -61,7 +60,7 @@ def test_exact_search_gives_what_the_exact_kernel_gives(n_distinct: int) -> None
     np.testing.assert_allclose(found.cosine, expected.cosine, rtol=0, atol=1e-15)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(grids, st.integers(1, 8))
 def test_equal_vectors_are_searched_once_and_rank_as_if_each_were_alone(values: np.ndarray, k: int) -> None:
     k = min(k, len(values) - 1)

@@ -44,7 +44,7 @@ def test_epochs_and_seeds_draw_independently() -> None:
         assert np.mean(np.array(first) == np.array(found)) == pytest.approx(expected, abs=0.03)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 200), st.integers(1, 7), st.integers(0, 5), st.integers(0, 3))
 def test_ranks_share_the_stream_and_repeat_no_place(n: int, world_size: int, seed: int, epoch: int) -> None:
     alone = make(n, seed=seed)
@@ -61,7 +61,7 @@ def test_ranks_share_the_stream_and_repeat_no_place(n: int, world_size: int, see
     assert sum(lengths) == n
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 120), st.integers(0, 60), st.integers(1, 4), st.integers(1, 4))
 def test_what_was_left_goes_on_with_any_number_of_ranks(
     n: int, n_steps: int, before: int, after: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pydantic import ValidationError
@@ -30,7 +30,6 @@ chosen = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(positive, chosen)
 def test_weights_are_those_of_cutting_again_and_again(distances: np.ndarray, how: WeightSettings) -> None:
     sign = 1 if how.favor == "rare" else -1
@@ -38,7 +37,6 @@ def test_weights_are_those_of_cutting_again_and_again(distances: np.ndarray, how
     np.testing.assert_allclose(distinct_weights(distances, how), expected, rtol=1e-9, atol=1e-15)
 
 
-@settings(deadline=None)
 @given(any_distance, chosen)
 def test_weights_are_a_distribution_under_the_cap(distances: np.ndarray, how: WeightSettings) -> None:
     found = distinct_weights(distances, how)
@@ -48,7 +46,6 @@ def test_weights_are_a_distribution_under_the_cap(distances: np.ndarray, how: We
     assert found.max() <= max(how.cap, 1) / n * (1 + 1e-9)
 
 
-@settings(deadline=None)
 @given(any_distance, chosen)
 def test_a_rarer_text_never_weighs_less_and_equal_ones_weigh_the_same(
     distances: np.ndarray, how: WeightSettings
@@ -61,7 +58,6 @@ def test_a_rarer_text_never_weighs_less_and_equal_ones_weigh_the_same(
     np.testing.assert_allclose(found[order][1:][same], found[order][:-1][same], rtol=1e-9)
 
 
-@settings(deadline=None)
 @given(positive, chosen, st.floats(1e-3, 1e3), st.randoms(use_true_random=False))
 def test_neither_scale_nor_order_matters(distances, how, scale, random) -> None:
     found = distinct_weights(distances, how)
@@ -108,7 +104,6 @@ def test_the_cap_is_ten_uniform_shares_before_mixing() -> None:
     np.testing.assert_allclose(np.delete(found, 7), (1 - found[7]) / 999)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=80))
 def test_duplicates_share_the_weight_of_their_text(numbers: list[int]) -> None:
     _, groups = np.unique(numbers, return_inverse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from precompute.embeddings.sampled_layout import density_sample, join_neighbors, nearest_of
@@ -11,7 +11,6 @@ from precompute.geometry.knn import Neighbors, nearest
 from precompute.geometry.layout import membership
 
 
-@settings(deadline=None)
 @given(n=st.integers(0, 60), size=st.integers(1, 70), seed=st.integers(0, 2**64))
 def test_a_sample_has_its_size_and_no_point_twice(n: int, size: int, seed: int) -> None:
     distance = np.random.default_rng(n).random(n)
@@ -34,7 +33,6 @@ def test_duplicates_at_distance_zero_are_drawn_last() -> None:
     assert set(range(50, 60)) <= set(density_sample(distance, 12, 5).tolist())
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_a_point_joins_the_mean_of_its_placed_neighbours(seed: int) -> None:
     generator = np.random.default_rng(seed)

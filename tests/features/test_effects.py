@@ -47,7 +47,7 @@ def best(values: NDArray[np.float64], sign: float, k: int) -> list[tuple[int, fl
     return [(i, values[i]) for i in order[:k]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shape=SHAPES, top_k=st.integers(1, 6))
 def test_both_readings_of_the_matrix_equal_sorting_it(shape: tuple[int, int, int, int], top_k: int) -> None:
     directions, unembed = random_matrices(shape)
@@ -69,7 +69,7 @@ def test_both_readings_of_the_matrix_equal_sorting_it(shape: tuple[int, int, int
             assert part.select("feature", "influence").rows() == best(matrix[:, token], sign, top_k)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shape=SHAPES, n_bins=st.integers(1, 7))
 def test_statistics_equal_numpy(shape: tuple[int, int, int, int], n_bins: int) -> None:
     directions, unembed = random_matrices(shape)

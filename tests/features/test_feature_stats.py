@@ -103,7 +103,7 @@ def test_only_the_listed_features_are_in_the_table(tmp_path):
 VALUES = st.floats(width=32, allow_nan=False, allow_infinity=False).filter(bool)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(groups=st.lists(st.lists(VALUES, max_size=9), min_size=1, max_size=5), p=st.floats(0, 1))
 def test_quantiles_are_numpys_for_any_values(groups, p):
     acts = np.concatenate([np.array(g, np.float32) for g in groups])

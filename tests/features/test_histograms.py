@@ -40,7 +40,7 @@ VALUES = st.floats(-(2.0**29), 2.0**29, width=32, allow_subnormal=False).filter(
 GRID = st.integers(-20, 20).filter(bool).map(lambda i: i / 10)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(values=st.lists(VALUES, min_size=1) | st.lists(GRID, min_size=1), n_bins=st.integers(1, 40))
 def test_bins_are_numpys_for_any_values_edges_included(values, n_bins):
     acts = np.array(values, np.float32)

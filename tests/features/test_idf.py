@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoConfig
 
@@ -25,7 +25,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 9), max_size=8), min_size=1, max_size=8))
 def test_document_frequency_counts_each_example_once(examples: list[list[int]]) -> None:
     indptr = np.cumsum([0, *(len(e) for e in examples)])

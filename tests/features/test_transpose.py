@@ -24,7 +24,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(layout, "FEATURES_PER_BLOCK", 7)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     seed=st.integers(0, 10**6),
     n_examples=st.integers(0, 30),

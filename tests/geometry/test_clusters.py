@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from precompute.geometry.clusters import OUTSIDE, by_size, class_tfidf, find_clusters
@@ -54,7 +54,6 @@ def test_renumbering_keeps_the_clusters_and_orders_them(labels: list[int]) -> No
     assert found == [order.index(label) if label >= 0 else OUTSIDE for label in labels]
 
 
-@settings(deadline=None)
 @given(entries)
 def test_class_tfidf_equals_its_formula(given_entries: list[tuple[int, int, float]]) -> None:
     weight: dict[tuple[int, int], float] = defaultdict(float)

@@ -40,7 +40,7 @@ def parts(found: np.ndarray) -> list[set[int]]:
     return [set(np.flatnonzero(found == c).tolist()) for c in np.unique(found)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(graphs, st.sampled_from([0.5, 1.0, 3.0]))
 def test_communities_are_connected_and_no_worse_than_single_nodes(
     graph: tuple[int, dict[tuple[int, int], float]], resolution: float

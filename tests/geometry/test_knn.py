@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -34,7 +34,6 @@ def test_random_vectors_get_the_nearest_of_all(n: int, d: int, k: int) -> None:
     np.testing.assert_allclose(found.cosine, np.take_along_axis(expected, order, 1), rtol=0, atol=1e-12)
 
 
-@settings(deadline=None)
 @given(grids, st.integers(1, 8))
 def test_no_vector_left_out_is_nearer(vectors: np.ndarray, k: int) -> None:
     found, expected = nearest(vectors, k), cosines(vectors)

@@ -27,7 +27,7 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=10) | st.sampled_from(
 )
 CONTENTS = st.builds(Content, TEXT, TEXT, st.none() | st.integers(0, 100), TEXT)
 EDITS = st.lists(st.tuples(st.integers(0, 3), CONTENTS), max_size=5)
-FEW = settings(max_examples=20, deadline=None)
+FEW = settings(max_examples=20)
 
 
 def store(directory: Path, sae: str = "sae") -> LabelStore:

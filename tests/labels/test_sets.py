@@ -94,7 +94,7 @@ class Sets(RuleBasedStateMachine):
 
 
 TestSets = Sets.TestCase
-TestSets.settings = settings(max_examples=20, stateful_step_count=15, deadline=None)
+TestSets.settings = settings(max_examples=20, stateful_step_count=15)
 
 
 def sets(directory: Path) -> SetStore:

@@ -135,7 +135,7 @@ class Labelling(RuleBasedStateMachine):
 
 
 TestLabelling = Labelling.TestCase
-TestLabelling.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+TestLabelling.settings = settings(max_examples=25, stateful_step_count=15)
 
 
 def test_nothing_is_created_by_looking(tmp_path: Path) -> None:
@@ -358,7 +358,7 @@ def test_a_killed_writer_leaves_the_database_whole(tmp_path: Path, delay: float)
     connection.close()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(content=CONTENTS)
 def test_texts_are_kept_to_the_character(content: Content, tmp_path_factory: pytest.TempPathFactory) -> None:
     own = store(tmp_path_factory.mktemp("kept"))

@@ -19,7 +19,7 @@ from precompute.stores.row_store import RowStore, RowStoreWriter
 from tests.builders import dense_matrix, naive_feature_store, random_corpus, random_row_store
 
 ELEMENTS = st.sampled_from(["uint16", "uint32", "int32", "int64", "float16", "float32", "float64"])
-LAW = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=15, suppress_health_check=list(HealthCheck))
 
 
 def tree(root: Path) -> dict[str, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from precompute.features.kernels.draws import drawn, mixed
@@ -17,13 +17,11 @@ def split_mix(state: int) -> int:
     return state ^ (state >> 31)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1))
 def test_the_generator_is_split_mix_64(state: int) -> None:
     assert int(mixed(np.uint64(state))) == split_mix(state)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(1, 20), st.integers(0, 2**63 - 1), st.integers(0, 10**6))
 def test_a_draw_is_an_ascending_subset_of_the_size_asked_for(
     n: int, size: int, seed: int, feature: int

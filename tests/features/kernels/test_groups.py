@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from precompute.features.kernels.groups import block_groups, leading_groups
@@ -31,7 +31,6 @@ def by_code(codes: np.ndarray, rows: np.ndarray, acts: np.ndarray) -> dict[int, 
     return found
 
 
-@settings(deadline=None)
 @given(codes_of_rows, st.integers(1, 4), st.integers(0, 10**6))
 def test_groups_are_those_of_a_dictionary(codes: list[int], n_features: int, seed: int) -> None:
     row_codes = np.array(codes, dtype=np.int32)
@@ -46,7 +45,6 @@ def test_groups_are_those_of_a_dictionary(codes: list[int], n_features: int, see
         assert largest[mine].tolist() == [max(a) for a in expected.values()]
 
 
-@settings(deadline=None)
 @given(codes_of_rows, st.integers(1, 4), st.integers(1, 5), st.integers(0, 10**6))
 def test_leading_groups_go_by_count_then_mean_then_code(
     codes: list[int], n_features: int, size: int, seed: int

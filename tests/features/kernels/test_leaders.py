@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from precompute.features.kernels.leaders import leaders
@@ -11,7 +11,6 @@ from precompute.features.kernels.leaders import leaders
 candidates = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=30)
 
 
-@settings(deadline=None)
 @given(candidates, st.integers(1, 10), st.randoms())
 def test_leaders_are_the_head_of_the_sorted_candidates(pairs: list, size: int, random: object) -> None:
     codes = list(range(len(pairs)))

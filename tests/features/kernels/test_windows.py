@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from precompute.features.kernels.windows import count_tokens
@@ -13,7 +13,6 @@ from precompute.features.kernels.windows import count_tokens
 D_VOCAB, SPECIAL = 6, 0
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, D_VOCAB - 1), max_size=9), min_size=1, max_size=5),
     st.integers(0, 12),

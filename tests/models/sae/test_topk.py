@@ -37,7 +37,7 @@ def dense(acts, shape) -> np.ndarray:
     shift=st.sampled_from([-3.0, 0.0, 3.0]),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_equals_sorting(n_rows, width, share, levels, shift, seed):
     """Few levels make many ties; a shift makes rows that are all positive or nearly silent."""
     k = max(1, int(share * min(width, 60)))
