@@ -73,13 +73,21 @@ def layout(queries: Queries, feature: int, asked: Address) -> Filling:
 def histogram(queries: Queries, feature: int, chosen: Chosen) -> list[Any]:
     """The figure, what a range of one's own leaves out, and the counts as a table."""
     found = binned(queries, feature, chosen.bins, chosen.rows == "all")
-    words = figures.summary(found.histogram, "rows on which it fires")
+    words = _counted(found)
     own = [html.P(in_words(found, words), className="caption")] if chosen.bins.are_own else []
     return [
         graph("histogram-figure", _figure(queries, feature, chosen, found), words),
         *own,
         histogram_table(found.histogram, "Activation", "Rows"),
     ]
+
+
+def _counted(found: Binned) -> str:
+    edges = found.histogram.bin_edges
+    if len(edges) and not found.histogram.counts.any():
+        low, high = formats.decimal(float(edges[0])), formats.decimal(float(edges[-1]))
+        return f"It fires on no row with an activation from {low} to {high}."
+    return figures.summary(found.histogram, "rows on which it fires")
 
 
 def in_words(found: Binned, words: str) -> str:
