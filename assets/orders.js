@@ -266,12 +266,13 @@
       const ask = control.dataset.ask;
       const stopped = view && view.stopped;
       const again = (stopped && AGAIN[stopped.state]) || control.dataset.label;
-      put(parts.stopped, stopped ? stopped.words : "");
-      parts.stopped.classList.toggle("bad", Boolean(stopped) && stopped.state === "failed");
+      const blocked = (view && view.blocked) || "";
+      put(parts.stopped, blocked || (stopped ? stopped.words : ""));
+      parts.stopped.classList.toggle("bad", Boolean(blocked) || (Boolean(stopped) && stopped.state === "failed"));
       put(parts.go, pending.has(ask) ? "Asking…" : again);
       parts.go.disabled = pending.has(ask);
       put(parts.cost, view ? view.cost : "");
-      put(parts.said, said.get(ask) || "");
+      put(parts.said, blocked ? "" : said.get(ask) || "");
     },
     active: function (control, parts, view) {
       const job = view.job;
