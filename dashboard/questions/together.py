@@ -12,7 +12,7 @@ from precompute.stores.row_store import RowStore
 
 ORDERS = ("jaccard", "pearson", "lift", "rows")
 """Measures by which the others may be listed, the greatest first."""
-N_LISTED = 50
+N_LISTED = 20
 ROWS_FOR_LIFT = 5
 """Common rows that a pair needs to be listed by lift: a pair that met once may have the greatest of all."""
 BYTES_KEPT = 2**28

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import polars as pl
-from dash import Dash, Input, Output, State, html
+from dash import Dash, Input, Output, State, dcc, html
 
 from dashboard import formats
 from dashboard.address import Address, one_of
@@ -39,6 +39,8 @@ def layout(queries: Queries, feature: int, asked: Address) -> Filling:
     listed = _listed(queries, feature) if order == LISTED else html.P("Counting…", className="dim")
     return Filling(
         [
+            # Only where a list is to be counted is there something that waits for the page to be drawn.
+            *([dcc.Store(id="together-asked", data=order)] if order != LISTED else []),
             html.H3("Nearest decoder directions (cosine)", className="sub"),
             filled(queries, "neighbors", lambda: _nearest(queries, feature)),
             html.Div(
@@ -176,12 +178,15 @@ def _counted(queries: Queries, found: pl.DataFrame) -> str:
 def register(app: Dash, queries: Queries) -> None:
     """Other lists; what is counted over all rows waits for the page to be drawn."""
 
-    @app.callback(
-        Output("coactivations", "children"), Input("together", "value"), State("feature-number", "data")
-    )
     def listed(order: object, number: object) -> Any:
         return same_rows(queries, queries.known_feature(number), order_of(order))
 
+    shown, feature = Output("coactivations", "children"), State("feature-number", "data")
+    app.callback(shown, Input("together", "value"), feature, prevent_initial_call=True)(listed)
+    again = Output("coactivations", "children", allow_duplicate=True)
+    app.callback(again, Input("together-asked", "data"), feature, prevent_initial_call="initial_duplicate")(
+        listed
+    )
     in_browser(app, "remember_together", Input("together", "value"))
 
 
