@@ -5,7 +5,7 @@
 
   const app = (window.dash_clientside = window.dash_clientside || {});
   const own = (app.lightwell = app.lightwell || {});
-  const SOON = 700;
+  const SOON = 400;
   const LATER = 2500;
   const BETWEEN_ORDERS = 250;
   const PATIENCE = 5000;

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -21,6 +21,8 @@ from tests.browser.served_jobs import (
     CONTROL,
     GO,
     Workshop,
+    feature_page,
+    meet,
     serving_jobs,
     tabs_at,
     until,
@@ -30,15 +32,8 @@ from tests.browser.served_jobs import (
 )
 from tests.jobs.misbehaving import STEP, WAYS
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
 __all__ = ["workshop"]
 pytestmark = [pytest.mark.full, pytest.mark.browser, pytest.mark.timeout(900)]
-
-
-def feature_page(workshop: Workshop) -> str:
-    return f"/feature/{workshop.feature()}"
 
 
 @pytest.mark.parametrize("n_clicks", [2, pytest.param(3, marks=pytest.mark.full)])
@@ -69,22 +64,6 @@ def test_holding_enter_computes_once(workshop: Workshop, browser: object) -> Non
     assert workshop.only_job().state == "finished"
 
 
-def meet(workshop: Workshop, first: Page, second: Page, path: str, offset: float) -> None:
-    """Two tabs ask for the same, one a little after the other."""
-    workshop.mark.unlink(missing_ok=True)
-    for page in (first, second):
-        page.reload()
-        page.wait_for_selector(GO)
-    first.locator(GO).click()
-    second.wait_for_timeout(1000 * offset)
-    if second.locator(GO).count():
-        # It may be filled, or show the job of the other tab, before the pointer is there.
-        second.evaluate("selector => document.querySelector(selector)?.click()", GO)
-    wait_filled(first)
-    wait_filled(second)
-    assert workshop.n_runs == 1, (path, offset)
-
-
 @pytest.mark.full
 def test_two_tabs_are_both_served_by_one_computation(workshop: Workshop, browser: object) -> None:
     with serving_jobs(workshop, "well") as base, tabs_at(browser, base) as tabs:
@@ -93,18 +72,6 @@ def test_two_tabs_are_both_served_by_one_computation(workshop: Workshop, browser
         for offset in (0.0, 0.4):
             workshop.take_away()
             meet(workshop, first, second, path, offset)
-
-
-@pytest.mark.full
-@pytest.mark.timeout(3000)
-def test_two_tabs_at_random_moments_thirty_times(workshop: Workshop, browser: object) -> None:
-    draw = random.Random(11)
-    with serving_jobs(workshop, "well") as base, tabs_at(browser, base) as tabs:
-        path = feature_page(workshop)
-        first, second = tabs.open(path), tabs.open(path)
-        for _ in range(30):
-            workshop.take_away()
-            meet(workshop, first, second, path, draw.uniform(0, 4))
 
 
 def test_a_reloaded_page_finds_its_job_and_can_cancel_it(workshop: Workshop, browser: object) -> None:

@@ -20,6 +20,7 @@ from tests.browser.served_jobs import (
     CONTROL,
     GO,
     Workshop,
+    feature_page,
     tabs_at,
     until,
     wait_filled,
@@ -55,10 +56,6 @@ def server(
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
-
-
-def feature_page(workshop: Workshop) -> str:
-    return f"/feature/{workshop.feature()}"
 
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.full), signal.SIGKILL])
