@@ -105,7 +105,8 @@ def meetings(
     entries = first + np.arange(len(first))
     others = shard.features[entries]
     weights = shard.acts[entries].astype(np.float64) * np.repeat(acts, lengths)
-    return np.bincount(others, minlength=d_sae), np.bincount(others, weights=weights, minlength=d_sae)
+    n_both = np.bincount(others, minlength=d_sae).astype(np.int64)
+    return n_both, np.bincount(others, weights=weights, minlength=d_sae).astype(np.float64)
 
 
 def measured(
@@ -144,7 +145,7 @@ def spread_of(queries: Queries) -> Spread:
         mean, mean_square = total / max(store.n_rows, 1), squares / max(store.n_rows, 1)
         variance = mean_square - mean**2
         varies = variance > NO_SPREAD * mean_square
-        return Spread(count, mean, np.sqrt(np.where(varies, variance, 0.0)))
+        return Spread(count.astype(np.int64), mean, np.sqrt(np.where(varies, variance, 0.0)))
 
     return queries.tables.derived("spread of features", "activations", found)
 

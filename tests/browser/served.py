@@ -28,10 +28,6 @@ FLAGS = [
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
-    # A tab behind another draws one frame a second otherwise, and every click in it waits for two.
-    "--disable-background-timer-throttling",
-    "--disable-backgrounding-occluded-windows",
-    "--disable-renderer-backgrounding",
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",

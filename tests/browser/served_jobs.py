@@ -159,6 +159,12 @@ def tabs_at(browser: object, base: str, expected: str = "$.") -> Iterator[Tabs]:
     tabs.close(expected)
 
 
+def press(page: Page, button: str = GO) -> None:
+    """Click a button of any tab: one behind another draws a frame a second, and a click waits for two."""
+    page.bring_to_front()
+    page.locator(button).click()
+
+
 def wait_filled(page: Page) -> None:
     """Until the panel shows what was computed, without a reload."""
     page.wait_for_selector(CONTROL, state="detached")
@@ -180,7 +186,7 @@ def meet(workshop: Workshop, first: Page, second: Page, path: str, offset: float
     for page in (first, second):
         page.reload()
         page.wait_for_selector(GO)
-    first.locator(GO).click()
+    press(first)
     second.wait_for_timeout(1000 * offset)
     if second.locator(GO).count():
         # It may be filled, or show the job of the other tab, before the pointer is there.

@@ -23,6 +23,7 @@ from tests.browser.served_jobs import (
     Workshop,
     feature_page,
     meet,
+    press,
     serving_jobs,
     tabs_at,
     until,
@@ -140,12 +141,12 @@ def test_a_job_that_dies_says_why_and_can_be_retried(workshop: Workshop, browser
     with serving_jobs(workshop, f"once-{how}") as base, tabs_at(browser, base) as tabs:
         page = tabs.open(feature_page(workshop))
         other = tabs.open(feature_page(workshop))
-        page.locator(GO).click()
+        press(page)
         for shown in (page, other):
             shown.locator(f"{CONTROL} .compute-stopped", has_text=WORDS[how]).wait_for()
             shown.locator(GO).get_by_text("Retry", exact=True).wait_for()
         assert not workshop.is_fresh
-        page.locator(GO).click()
+        press(page)
         wait_filled(page)
         wait_filled(other)
     assert [record.state for record in workshop.board.records()] == ["finished", "failed"]
@@ -174,11 +175,11 @@ def test_two_servers_on_one_data_directory(workshop: Workshop, browser: object) 
         tabs_at(browser, two) as at_two,
     ):
         first, second = at_one.open(feature_page(workshop)), at_two.open(feature_page(workshop))
-        first.locator(GO).click()
+        press(first)
         wait_running(second)
-        second.locator(f"{CANCEL}:enabled").click()
+        press(second, f"{CANCEL}:enabled")
         first.locator(f"{CONTROL} .compute-stopped", has_text="cancelled").wait_for()
-        second.locator(GO).click()
+        press(second)
         first.evaluate("selector => document.querySelector(selector)?.click()", GO)
         wait_filled(first)
         wait_filled(second)

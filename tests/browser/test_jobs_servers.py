@@ -169,6 +169,7 @@ def test_callbacks_go_through_redis(workshop: Workshop, browser: object, redis_u
         assert any("dashboard.worker" in " ".join(child.cmdline()) for child in below)
         with tabs_at(browser, base) as tabs:
             page, other = tabs.open(feature_page(workshop)), tabs.open(feature_page(workshop))
+            page.bring_to_front()
             page.locator(GO).dblclick()
             for shown in (page, other):
                 shown.locator(f"{CONTROL} .compute-stopped", has_text="sys.exit(3)").wait_for()
