@@ -39,6 +39,9 @@
     remember_bold: rememberOne("bold", "none"),
     remember_with: rememberOne("with"),
     remember_token: rememberOne("token"),
+    remember_bins: rememberOne("bins"),
+    remember_over: rememberOne("over"),
+    remember_together: rememberOne("together", "listed"),
     chooseRange: chooseRange,
     clickBar: function (click) {
       const bar = click && click.points.find((point) => Array.isArray(point.customdata));

@@ -69,7 +69,7 @@
     remember_band: rememberOne("band", "top"),
   });
 
-  /* Previous and next keep what was chosen on the page: band, scale, extent; a range of activations is one
+  /* Previous and next keep what was chosen on the page: band, scale, extent; ranges of activations are one
      feature's own. */
   document.addEventListener(
     "click",
@@ -78,6 +78,7 @@
       if (link && isPlainClick(event) && window.location.search) {
         const kept = new URLSearchParams(window.location.search);
         kept.delete("range");
+        kept.delete("over");
         event.preventDefault();
         event.stopPropagation();
         navigate(link.pathname + readable(kept));

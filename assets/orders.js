@@ -1,16 +1,15 @@
-/* Buttons that have things computed: they show the job at work, survive a lost network, and have panels filled. */
+/* Buttons that have things computed: they order a job, look how far it is, survive a lost network, and have
+   panels filled. How they look is in job_controls.js. */
 (function () {
   "use strict";
 
   const app = (window.dash_clientside = window.dash_clientside || {});
   const own = (app.lightwell = app.lightwell || {});
-  const SOON = 700;
+  const SOON = 400;
   const LATER = 2500;
   const BETWEEN_ORDERS = 250;
   const PATIENCE = 5000;
   const MOST_TRIES = 5;
-  /* A second click of a double click must not hit what takes the first button's place. */
-  const DEAF = 1000;
 
   let answer = { asks: {}, running: 0, waiting: 0, version: "" };
   let failures = 0;
@@ -31,7 +30,7 @@
   }
 
   const newNonce = () => Date.now().toString(36) + Math.random().toString(36).slice(2, 10);
-  const controls = () => Array.from(document.querySelectorAll("output.compute"));
+  const controls = () => own.jobControls.all();
   const set = (id, props) => app.set_props && app.set_props(id, props);
 
   /* Orders. */
@@ -41,10 +40,16 @@
       return;
     }
     said.delete(ask);
-    pending.set(ask, { extra: extra || { ask: ask }, tries: 0, sent: 0 });
+    pending.set(ask, { extra: extra || { ask: ask }, tries: 0, sent: 0, before: stoppedAt(ask) });
     send(ask);
     paintAll();
     lookSoon();
+  }
+
+  /* The last job for it that did not come to its end, as far as is known. */
+  function stoppedAt(ask) {
+    const view = answer.asks[ask];
+    return view && view.stopped ? view.stopped.id : "";
   }
 
   function send(ask) {
@@ -90,7 +95,8 @@
   function judgePending() {
     for (const [ask, waiting] of Array.from(pending)) {
       const view = answer.asks[ask];
-      if (view && (view.job || !view.needed)) {
+      /* What is seen wins over an answer that has not come: a job at work, or one that has stopped since. */
+      if (view && (view.job || !view.needed || stoppedAt(ask) !== waiting.before)) {
         pending.delete(ask);
       } else if (!waiting.taken && Date.now() - waiting.sent > PATIENCE) {
         if (waiting.tries >= MOST_TRIES) {
@@ -134,14 +140,14 @@
 
   function heard(found) {
     failures = 0;
-    connection("");
+    own.jobControls.connection("");
     if (found.error) {
-      connection(found.error);
+      own.jobControls.connection(found.error);
       return;
     }
     answer = found;
     judgePending();
-    badge();
+    own.jobControls.badge(answer);
     paintAll();
     fill();
   }
@@ -149,30 +155,7 @@
   function notHeard() {
     failures += 1;
     if (failures > 1) {
-      connection("The server does not answer. This page goes on by itself as soon as it does.");
-    }
-  }
-
-  function connection(message) {
-    const place = document.getElementById("connection");
-    if (place && place.textContent !== message) {
-      place.textContent = message;
-      place.hidden = !message;
-    }
-  }
-
-  function badge() {
-    const place = document.getElementById("jobs-count");
-    if (place) {
-      const parts = [];
-      if (answer.running) {
-        parts.push(answer.running + " running");
-      }
-      if (answer.waiting) {
-        parts.push(answer.waiting + " waiting");
-      }
-      place.textContent = parts.join(", ");
-      place.parentElement.classList.toggle("busy", parts.length > 0);
+      own.jobControls.connection("The server does not answer. This page goes on by itself as soon as it does.");
     }
   }
 
@@ -225,101 +208,9 @@
     set("url", { pathname: window.location.pathname, search: window.location.search });
   }
 
-  /* Drawing. */
-
-  function element(tag, className, text) {
-    const made = document.createElement(tag);
-    made.className = className;
-    if (text) {
-      made.textContent = text;
-    }
-    if (tag === "button") {
-      made.type = "button";
-    }
-    return made;
-  }
-
-  const AGAIN = { interrupted: "Resume", failed: "Retry" };
-
-  const DRAWN = {
-    idle: function (control, parts) {
-      parts.stopped = control.appendChild(element("span", "compute-stopped"));
-      const line = control.appendChild(element("span", "compute-line"));
-      parts.go = line.appendChild(element("button", "compute-go"));
-      parts.cost = line.appendChild(element("span", "compute-cost"));
-      parts.said = control.appendChild(element("span", "compute-said"));
-      parts.said.setAttribute("role", "alert");
-    },
-    active: function (control, parts) {
-      const line = control.appendChild(element("span", "compute-line"));
-      parts.at = line.appendChild(element("span", "compute-at"));
-      parts.cancel = line.appendChild(element("button", "job-cancel", "Cancel"));
-      parts.cancel.disabled = true;
-      window.setTimeout(() => (parts.cancel.disabled = parts.cancelling === true), DEAF);
-      parts.bar = control.appendChild(element("progress", "compute-bar"));
-      parts.progress = control.appendChild(element("span", "compute-progress"));
-    },
-  };
-
-  const REDRAWN = {
-    idle: function (control, parts, view) {
-      const ask = control.dataset.ask;
-      const stopped = view && view.stopped;
-      const again = (stopped && AGAIN[stopped.state]) || control.dataset.label;
-      put(parts.stopped, stopped ? stopped.words : "");
-      parts.stopped.classList.toggle("bad", Boolean(stopped) && stopped.state === "failed");
-      put(parts.go, pending.has(ask) ? "Asking…" : again);
-      parts.go.disabled = pending.has(ask);
-      put(parts.cost, view ? view.cost : "");
-      put(parts.said, said.get(ask) || "");
-    },
-    active: function (control, parts, view) {
-      const job = view.job;
-      parts.cancel.dataset.job = job.id;
-      parts.cancelling = job.cancelling;
-      if (job.cancelling) {
-        parts.cancel.disabled = true;
-      }
-      put(parts.cancel, job.cancelling ? "Cancelling…" : "Cancel");
-      const many = job.n_steps > 1 ? "all " + job.n_steps + " steps of it" : "it";
-      parts.cancel.title = job.title + ": ends " + many + ", for everyone who waits; what is finished is kept";
-      put(parts.at, job.at);
-      put(parts.progress, job.progress);
-      if (job.share === null) {
-        parts.bar.removeAttribute("value");
-      } else {
-        parts.bar.value = job.share;
-      }
-      parts.bar.setAttribute("aria-label", "Progress of " + job.title);
-    },
-  };
-
-  function put(place, text) {
-    if (place.textContent !== text) {
-      place.textContent = text;
-    }
-  }
-
-  const drawn = new WeakMap();
-
-  function paint(control) {
-    const view = answer.asks[control.dataset.ask];
-    const mode = view && view.job ? "active" : "idle";
-    let known = drawn.get(control);
-    if (!known || known.mode !== mode || known.ask !== control.dataset.ask) {
-      const hadFocus = control.contains(document.activeElement);
-      control.replaceChildren();
-      known = { mode: mode, ask: control.dataset.ask, parts: {} };
-      DRAWN[mode](control, known.parts);
-      drawn.set(control, known);
-      if (hadFocus) {
-        control.tabIndex = -1;
-        control.focus();
-      }
-    }
-    REDRAWN[mode](control, known.parts, view);
-  }
-
+  const stateOf = (ask) => ({ asking: pending.has(ask), said: said.get(ask) || "" });
+  const paint = (control) =>
+    own.jobControls.paint(control, answer.asks[control.dataset.ask], stateOf(control.dataset.ask));
   const paintAll = () => controls().forEach(paint);
 
   /* What is pressed. */
@@ -402,7 +293,7 @@
   /* Pages come and go without this script being told: new buttons are drawn as soon as they are there. */
   function watch() {
     const seen = new MutationObserver(function () {
-      const fresh = controls().filter((control) => !drawn.has(control));
+      const fresh = controls().filter((control) => !own.jobControls.isDrawn(control));
       if (fresh.length) {
         fresh.forEach(paint);
         lookSoon();

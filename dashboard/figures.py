@@ -54,18 +54,27 @@ def activation_histogram(
     log_scale: bool = False,
     marks: Sequence[BandMark] = (),
     chosen: tuple[float, float] | None = None,
+    *,
+    whole_range: bool = True,
 ) -> Figure:
     """How often the feature fires how strongly; `with_zero` adds a bar for the rows on which it is silent.
 
-    Bands of examples are marked below, and a range that is `chosen` is shaded.
+    Bands of examples are marked below, and a range that is `chosen` is shaded; what lies outside the bins is
+    seen only with `whole_range`.
     """
     figure = empty_figure("Activation", "Rows (log scale)" if log_scale else "Rows", height=250)
-    if with_zero:
-        figure["data"].append(_zero_bar(histogram))
     figure["data"].append(_bars(histogram, ACTIVE, "activation", "rows"))
+    if with_zero and histogram.zero_bin is None:
+        figure["data"].insert(0, _zero_bar(histogram))
+    elif with_zero:
+        figure["data"].append(_zero_bar(histogram))
+        figure["layout"]["barmode"] = "stack"
     if log_scale:
         largest = int(histogram.counts.max(initial=1))
         _log_counts(figure, max(largest, histogram.n_zero) if with_zero else largest)
+    if not whole_range:
+        edges = histogram.bin_edges.tolist()
+        figure["layout"]["xaxis"]["range"] = [edges[0], edges[-1]]
     if marks:
         _mark_bands(figure, marks, float(histogram.bin_edges[0]))
     if chosen:
@@ -121,15 +130,17 @@ def _shade(low: float, high: float) -> dict[str, Any]:
 
 
 def _zero_bar(histogram: Histogram) -> dict[str, Any]:
-    """A bar two bins wide, clear of the first bin, which may begin close to 0."""
+    """A bar two bins wide, clear of the first bin, which may begin close to 0; or on top of its own bin."""
     edges = histogram.bin_edges
     width = float(edges[1] - edges[0]) if len(edges) > 1 else 1.0
     right = min(0.0, float(edges[0]) - width) if len(edges) else 0.0
+    apart = histogram.zero_bin is None
+    middle = right - width if histogram.zero_bin is None else float(edges[histogram.zero_bin]) + width / 2
     return {
         "type": "bar",
-        "x": [right - width],
+        "x": [middle],
         "y": [histogram.n_zero],
-        "width": [2 * width],
+        "width": [2 * width if apart else width],
         "marker": {"color": SILENT, "line": {"width": 0}},
         "hovertemplate": "silent (activation 0)<br>%{y:,} rows<extra></extra>",
     }

@@ -44,13 +44,22 @@ def _ask_view(jobs: Jobs, ask: Ask, records: Sequence[JobRecord]) -> dict[str, A
     needed = bool(lacking)
     last = last_of(directory_of(ask.model_type, jobs.board.data_dir), lacking, records)
     stopped = last is not None and last.state in RESUMABLE and needed
+    idle = needed and (last is None or not last.is_active)
+    blocked = _blocked(jobs, ask.model_type) if idle else ""
     return {
         "version": states.version_of(ask.names),
         "needed": needed,
-        "cost": _cost(jobs, ask) if needed and (last is None or not last.is_active) else "",
+        "cost": _cost(jobs, ask) if idle and not blocked else "",
+        "blocked": blocked,
         "job": job_view(last, records) if last is not None and last.is_active else None,
         "stopped": stopped_view(last) if stopped and last is not None else None,
     }
+
+
+def _blocked(jobs: Jobs, name: str) -> str:
+    """Why it cannot be computed, in a sentence; empty where it can."""
+    reason = jobs.obstacles.of(name)
+    return f"It cannot be computed: {reason}." if reason else ""
 
 
 def _cost(jobs: Jobs, ask: Ask) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from dashboard import asks
 from dashboard.address import AddressError
 from dashboard.asks import Ask
+from dashboard.obstacles import Obstacles
 from dashboard.settings import DashboardSettings
 from dashboard.states import States
 from precompute.config import load_config
@@ -54,6 +55,7 @@ class Jobs:
         self.board = JobBoard(data_dir)
         chosen = command or os.environ.get(COMMAND_VARIABLE, "").split() or COMMAND
         self._launcher = Launcher(self.board, chosen, limits)
+        self.obstacles = Obstacles(lambda name: self.artifacts(name).model_type)
         self._submitting = threading.Lock()
         self._following = threading.Semaphore(MOST_FOLLOWED)
 
@@ -61,6 +63,12 @@ class Jobs:
         """Use what an app has opened already."""
         self._opened[artifacts.model_type.name] = artifacts
         self._states[artifacts.model_type.name] = states
+
+    def forget(self, name: str) -> None:
+        """Open a model type anew when it is asked for next: its configuration has changed."""
+        self._opened.pop(name, None)
+        self._states.pop(name, None)
+        self.obstacles.forget(name)
 
     def artifacts(self, name: str) -> Artifacts:
         """What is computed for a model type."""
@@ -96,6 +104,9 @@ class Jobs:
 
         Raises LightwellError, in words for the person who asked.
         """
+        self.obstacles.forget(ask.model_type)
+        if reason := self.obstacles.of(ask.model_type):
+            raise JobError(reason)
         order = Order(
             self.subject(ask.model_type),
             ask.steps,

@@ -21,6 +21,8 @@ class Histogram:
     """[n_bins]"""
     n_zero: int = 0
     """Values that are exactly zero, apart from the bins."""
+    zero_bin: int | None = None
+    """The bin in which the zeros are to be shown; None where they stand apart from the bins."""
 
 
 @dataclass(frozen=True)

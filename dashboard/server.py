@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ from dashboard.place import Place
 from dashboard.queries import Queries
 from dashboard.service import Service
 from dashboard.settings import DashboardSettings
-from precompute.config import load_config
+from precompute.config import ModelType, load_config
+from precompute.errors import ConfigError
 from precompute.reading import Artifacts, open_artifacts
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class Server:
         self._names = tuple(load_config(settings.config).model_types) if artifacts is None else ()
         self._apps: dict[str, Dash] = {}
         self._lock = threading.Lock()
+        self._config_time = self._time_of_config()
         if artifacts is None:  # An unknown name is refused before anything is begun.
             load_config(settings.config).model_type(settings.model_type)
         self.service = service or Service(settings, artifacts)
@@ -78,8 +81,42 @@ class Server:
         for app in list(self._apps.values()):
             app.server.config["QUERIES"].inference.close()
 
+    def take_up_changes(self) -> None:
+        """Where the configuration file has changed, open the model types that it now describes otherwise.
+
+        What cannot be read changes nothing but is said in the terminal.
+        """
+        now = self._time_of_config()
+        if now == self._config_time:
+            return
+        with self._lock:
+            self._config_time = now
+            try:
+                described = load_config(self._settings.config).model_types
+            except ConfigError as error:
+                print(f"lightwell: the pages go on as before: {error}", file=sys.stderr, flush=True)
+                return
+            for name in [name for name in self._names if name in described]:
+                self._renew(name, described[name])
+
+    def _renew(self, name: str, described: ModelType) -> None:
+        app = self._apps.get(name)
+        queries: Queries | None = app.server.config["QUERIES"] if app else None
+        if queries is None or queries.model_type != described:
+            self.service.jobs.forget(name)
+        if queries is not None and queries.model_type != described:
+            queries.inference.close()
+            del self._apps[name]
+
+    def _time_of_config(self) -> int:
+        try:
+            return self._settings.config.stat().st_mtime_ns if self._settings.config else 0
+        except OSError:
+            return 0
+
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Hand a request to the app whose name its path begins with."""
+        self.take_up_changes()
         path = str(environ.get("PATH_INFO") or "/")
         prefix = self._settings.url_prefix
         if prefix and f"{path}/".startswith(f"{prefix}/"):  # Some proxies take it off, some leave it.

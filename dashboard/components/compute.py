@@ -1,4 +1,4 @@
-"""The place of a Compute button: drawn by assets/orders.js, which also shows the job at work and its end."""
+"""The place of a Compute button, which assets/job_controls.js draws, with the job at work and its end."""
 
 from __future__ import annotations
 

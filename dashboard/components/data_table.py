@@ -25,9 +25,12 @@ def data_table(headings: Sequence[str], rows: Sequence[Sequence[str]], name: str
 
 
 def histogram_table(histogram: Histogram, value: str, unit: str) -> html.Details:
-    """A histogram's bins, and its zeros where it has any."""
-    bins = zip(pairwise(histogram.bin_edges.tolist()), histogram.counts.tolist(), strict=True)
+    """A histogram's bins, and its zeros where it has any: apart, or in the bin in which they are shown."""
+    counts = histogram.counts.copy()
+    if histogram.zero_bin is not None:
+        counts[histogram.zero_bin] += histogram.n_zero
+    bins = zip(pairwise(histogram.bin_edges.tolist()), counts.tolist(), strict=True)
     rows = [[formats.decimal(a, 4), formats.decimal(b, 4), formats.count(n)] for (a, b), n in bins]
-    if histogram.n_zero:
+    if histogram.n_zero and histogram.zero_bin is None:
         rows.insert(0, ["0", "0", formats.count(histogram.n_zero)])
     return data_table([f"{value} from", "to", unit], rows, f"{value}: data of the figure")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from dashboard.address import AddressError, shortened
@@ -48,6 +49,16 @@ def logit_effects(queries: Queries, feature: int) -> NDArray[np.float32]:
     return queries.tables.last_asked(
         "logit effects of one feature", "directions", feature, lambda: _effects(queries, feature)
     )
+
+
+def all_effects(queries: Queries, feature: int) -> pl.DataFrame:
+    """token_id, token, logits_per_unit, rank of the whole vocabulary; tokens are spelled as on the pages."""
+    effects, tokens = logit_effects(queries, feature), queries.vocabulary()
+    labels = [label(token) for token in tokens[: len(effects)]]
+    # A model may have more outputs than its tokenizer has tokens.
+    labels += [""] * (len(effects) - len(labels))
+    table = pl.DataFrame({"token_id": np.arange(len(effects)), "token": labels, "logits_per_unit": effects})
+    return table.with_columns(rank=pl.col("logits_per_unit").rank("min", descending=True))
 
 
 def d_vocab(queries: Queries) -> int:

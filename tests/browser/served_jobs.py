@@ -159,6 +159,12 @@ def tabs_at(browser: object, base: str, expected: str = "$.") -> Iterator[Tabs]:
     tabs.close(expected)
 
 
+def press(page: Page, button: str = GO) -> None:
+    """Click a button of any tab: one behind another draws a frame a second, and a click waits for two."""
+    page.bring_to_front()
+    page.locator(button).click()
+
+
 def wait_filled(page: Page) -> None:
     """Until the panel shows what was computed, without a reload."""
     page.wait_for_selector(CONTROL, state="detached")
@@ -167,3 +173,24 @@ def wait_filled(page: Page) -> None:
 def wait_running(page: Page) -> None:
     """Until the panel shows how far the job is."""
     page.wait_for_selector(f"{CONTROL} .compute-bar[value]")
+
+
+def feature_page(workshop: Workshop) -> str:
+    """The address of a feature that fires."""
+    return f"/feature/{workshop.feature()}"
+
+
+def meet(workshop: Workshop, first: Page, second: Page, path: str, offset: float) -> None:
+    """Two tabs ask for the same, one a little after the other."""
+    workshop.mark.unlink(missing_ok=True)
+    for page in (first, second):
+        page.reload()
+        page.wait_for_selector(GO)
+    press(first)
+    second.wait_for_timeout(1000 * offset)
+    if second.locator(GO).count():
+        # It may be filled, or show the job of the other tab, before the pointer is there.
+        second.evaluate("selector => document.querySelector(selector)?.click()", GO)
+    wait_filled(first)
+    wait_filled(second)
+    assert workshop.n_runs == 1, (path, offset)

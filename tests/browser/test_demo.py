@@ -21,6 +21,7 @@ from tests.browser.checks_compare import check_all_of_comparing
 from tests.browser.checks_feature import check_all_of_feature
 from tests.browser.checks_labels import check_all_of_labels
 from tests.browser.checks_map import check_all_of_map
+from tests.browser.checks_on_demand import check_all_of_on_demand
 from tests.browser.checks_prompt import check_all_of_prompts
 from tests.browser.checks_table import check_all_of_the_table
 from tests.browser.checks_tokens import check_all_of_tokens
@@ -33,6 +34,7 @@ CHECKS = (
     check_everything,
     check_all_of_the_table,
     check_all_of_feature,
+    check_all_of_on_demand,
     check_all_of_comparing,
     check_all_of_tokens,
     check_all_of_map,

@@ -8,12 +8,13 @@ import pytest
 
 from precompute.reading import Artifacts
 from tests.browser.checks_feature import CHECKS, usual_feature
+from tests.browser.checks_on_demand import CHECKS as ON_DEMAND
 from tests.browser.served import Visit
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", [*CHECKS, *ON_DEMAND], ids=lambda check: check.__name__)
 def test_sections(visit: Visit, artifacts: Artifacts, check: Callable[[Visit, Artifacts, int], None]) -> None:
     check(visit, artifacts, usual_feature(artifacts))
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -21,6 +21,9 @@ from tests.browser.served_jobs import (
     CONTROL,
     GO,
     Workshop,
+    feature_page,
+    meet,
+    press,
     serving_jobs,
     tabs_at,
     until,
@@ -30,15 +33,8 @@ from tests.browser.served_jobs import (
 )
 from tests.jobs.misbehaving import STEP, WAYS
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
 __all__ = ["workshop"]
 pytestmark = [pytest.mark.full, pytest.mark.browser, pytest.mark.timeout(900)]
-
-
-def feature_page(workshop: Workshop) -> str:
-    return f"/feature/{workshop.feature()}"
 
 
 @pytest.mark.parametrize("n_clicks", [2, pytest.param(3, marks=pytest.mark.full)])
@@ -69,22 +65,6 @@ def test_holding_enter_computes_once(workshop: Workshop, browser: object) -> Non
     assert workshop.only_job().state == "finished"
 
 
-def meet(workshop: Workshop, first: Page, second: Page, path: str, offset: float) -> None:
-    """Two tabs ask for the same, one a little after the other."""
-    workshop.mark.unlink(missing_ok=True)
-    for page in (first, second):
-        page.reload()
-        page.wait_for_selector(GO)
-    first.locator(GO).click()
-    second.wait_for_timeout(1000 * offset)
-    if second.locator(GO).count():
-        # It may be filled, or show the job of the other tab, before the pointer is there.
-        second.evaluate("selector => document.querySelector(selector)?.click()", GO)
-    wait_filled(first)
-    wait_filled(second)
-    assert workshop.n_runs == 1, (path, offset)
-
-
 @pytest.mark.full
 def test_two_tabs_are_both_served_by_one_computation(workshop: Workshop, browser: object) -> None:
     with serving_jobs(workshop, "well") as base, tabs_at(browser, base) as tabs:
@@ -93,18 +73,6 @@ def test_two_tabs_are_both_served_by_one_computation(workshop: Workshop, browser
         for offset in (0.0, 0.4):
             workshop.take_away()
             meet(workshop, first, second, path, offset)
-
-
-@pytest.mark.full
-@pytest.mark.timeout(3000)
-def test_two_tabs_at_random_moments_thirty_times(workshop: Workshop, browser: object) -> None:
-    draw = random.Random(11)
-    with serving_jobs(workshop, "well") as base, tabs_at(browser, base) as tabs:
-        path = feature_page(workshop)
-        first, second = tabs.open(path), tabs.open(path)
-        for _ in range(30):
-            workshop.take_away()
-            meet(workshop, first, second, path, draw.uniform(0, 4))
 
 
 def test_a_reloaded_page_finds_its_job_and_can_cancel_it(workshop: Workshop, browser: object) -> None:
@@ -173,12 +141,12 @@ def test_a_job_that_dies_says_why_and_can_be_retried(workshop: Workshop, browser
     with serving_jobs(workshop, f"once-{how}") as base, tabs_at(browser, base) as tabs:
         page = tabs.open(feature_page(workshop))
         other = tabs.open(feature_page(workshop))
-        page.locator(GO).click()
+        press(page)
         for shown in (page, other):
             shown.locator(f"{CONTROL} .compute-stopped", has_text=WORDS[how]).wait_for()
             shown.locator(GO).get_by_text("Retry", exact=True).wait_for()
         assert not workshop.is_fresh
-        page.locator(GO).click()
+        press(page)
         wait_filled(page)
         wait_filled(other)
     assert [record.state for record in workshop.board.records()] == ["finished", "failed"]
@@ -207,11 +175,11 @@ def test_two_servers_on_one_data_directory(workshop: Workshop, browser: object) 
         tabs_at(browser, two) as at_two,
     ):
         first, second = at_one.open(feature_page(workshop)), at_two.open(feature_page(workshop))
-        first.locator(GO).click()
+        press(first)
         wait_running(second)
-        second.locator(f"{CANCEL}:enabled").click()
+        press(second, f"{CANCEL}:enabled")
         first.locator(f"{CONTROL} .compute-stopped", has_text="cancelled").wait_for()
-        second.locator(GO).click()
+        press(second)
         first.evaluate("selector => document.querySelector(selector)?.click()", GO)
         wait_filled(first)
         wait_filled(second)

@@ -20,6 +20,7 @@ from tests.browser.served_jobs import (
     CONTROL,
     GO,
     Workshop,
+    feature_page,
     tabs_at,
     until,
     wait_filled,
@@ -55,10 +56,6 @@ def server(
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
-
-
-def feature_page(workshop: Workshop) -> str:
-    return f"/feature/{workshop.feature()}"
 
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.full), signal.SIGKILL])
@@ -172,6 +169,7 @@ def test_callbacks_go_through_redis(workshop: Workshop, browser: object, redis_u
         assert any("dashboard.worker" in " ".join(child.cmdline()) for child in below)
         with tabs_at(browser, base) as tabs:
             page, other = tabs.open(feature_page(workshop)), tabs.open(feature_page(workshop))
+            page.bring_to_front()
             page.locator(GO).dblclick()
             for shown in (page, other):
                 shown.locator(f"{CONTROL} .compute-stopped", has_text="sys.exit(3)").wait_for()

@@ -112,8 +112,9 @@ def test_odd_addresses_get_a_sentence(app: Dash, pathname: object, search: objec
 @pytest.mark.parametrize("number", [-1, "abc", None, [], {}, 10**12, True, "__class__"])
 @pytest.mark.parametrize("choice", ["nope", None, 3, [], {"a": 1}])
 def test_forged_callbacks_get_a_sentence(app: Dash, number: object, choice: object) -> None:
-    inputs = {"histogram-rows.value": choice, "histogram-scale.value": choice, "range.data": choice}
-    answer = call(app, "histogram-figure.figure", inputs, {"feature-number.data": number})
+    fields = ("rows", "scale", "bins", "range")
+    inputs = {**{f"histogram-{name}.value": choice for name in fields}, "range.data": choice}
+    answer = call(app, "histogram-content.children", inputs, {"feature-number.data": number})
     assert answer.status_code == 200
     assert "expected" in answer.json["sideUpdate"]["notice"]["children"]["props"]["children"]
 
