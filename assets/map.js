@@ -64,7 +64,7 @@
       const typed = [0, 1, 2, 3].map((i) => byId("area-" + i).value);
       if (typed.every((text) => text.trim() && Number.isFinite(Number(text)))) {
         const [left, right, low, high] = typed.map(Number);
-        set("map-area", boxText([left, right], [low, high]));
+        app.set_props(button.closest("details").dataset.store, { data: boxText([left, right], [low, high]) });
       } else {
         byId("area-" + typed.findIndex((text) => !text.trim())).focus();
       }

@@ -48,7 +48,7 @@ def create_app(
     opened = artifacts or open_artifacts(settings.model_type, settings.data_dir, settings.config)
     queries = Queries(opened, settings.command_options, place, settings.author)
     service = service or Service(settings, opened)
-    queries.jobs = service.jobs
+    queries.jobs, queries.embedded, queries.embedders = service.jobs, service.embedded, service.embedders
     queries.jobs.know(opened, queries.states)
     app = Dash(
         "dashboard",

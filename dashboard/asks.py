@@ -6,16 +6,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from dashboard.address import AddressError, shortened
-from precompute.pipeline.registry import steps
+from precompute.jobs.kinds import steps_of
 
 LONGEST = 400
 
 
 @dataclass(frozen=True)
 class Ask:
-    """Some steps of a model type, or all: `ultra/influences,tfidf`, `ultra/*`, `ultra/idf!`."""
+    """Some steps of a model type or of other work, or all: `ultra/influences,tfidf`, `ultra/*`, `ultra/idf!`,
+    `embeddings:demo:toy/*`."""
 
     model_type: str
+    """Or the name of other work, as `precompute.jobs.works` has it."""
     steps: tuple[str, ...] = ()
     """None means all."""
     verify: bool = False
@@ -29,7 +31,7 @@ class Ask:
     @property
     def names(self) -> tuple[str, ...]:
         """The steps by name, also where all are meant."""
-        return self.steps or tuple(steps())
+        return self.steps or steps_of(self.model_type)
 
 
 def parse(text: object, model_types: Collection[str]) -> Ask:
@@ -42,6 +44,8 @@ def parse(text: object, model_types: Collection[str]) -> Ask:
         raise AddressError(f"model type {shortened(model_type)}", f"one of {known}", "reload the page")
     names = () if rest == "*" else tuple(rest.split(","))
     for name in names:
-        if name not in steps():
-            raise AddressError(f"step {shortened(name)}", f"one of {', '.join(steps())}", "reload the page")
+        known_steps = steps_of(model_type)
+        if name not in known_steps:
+            wanted = f"one of {', '.join(known_steps)}"
+            raise AddressError(f"step {shortened(name)}", wanted, "reload the page")
     return Ask(model_type, names, text.endswith("!"))

@@ -63,7 +63,7 @@ def activation_histogram(
     seen only with `whole_range`.
     """
     figure = empty_figure("Activation", "Rows (log scale)" if log_scale else "Rows", height=250)
-    figure["data"].append(_bars(histogram, ACTIVE, "activation", "rows"))
+    figure["data"].append(bars(histogram, ACTIVE, "activation", "rows"))
     if with_zero and histogram.zero_bin is None:
         figure["data"].insert(0, _zero_bar(histogram))
     elif with_zero:
@@ -181,12 +181,12 @@ def _rounded(values: NDArray[np.float32]) -> list[float]:
 def logit_histogram(histogram: Histogram) -> Figure:
     """How the feature's logit effects are spread over the vocabulary; always with a log scale."""
     figure = empty_figure("Logit effect (logits per unit of activation)", "Tokens (log scale)", height=190)
-    figure["data"].append(_bars(histogram, LOGIT, "effect", "tokens"))
+    figure["data"].append(bars(histogram, LOGIT, "effect", "tokens"))
     _log_counts(figure, int(histogram.counts.max(initial=1)))
     return figure
 
 
-def _bars(histogram: Histogram, colour: str, value: str, unit: str) -> dict[str, Any]:
+def bars(histogram: Histogram, colour: str, value: str, unit: str) -> dict[str, Any]:
     """Bars as wide as their bins."""
     edges = histogram.bin_edges
     return {

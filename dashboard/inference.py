@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -27,6 +28,7 @@ from precompute.models.preflight import check_model_type
 from precompute.pipeline.sources import Sources
 
 ROOT = Path(__file__).resolve().parent.parent
+WORKER = (sys.executable, "-m", "dashboard.inference_worker")
 MOST_WAITING = 4
 """Questions that are worked on or wait; with more, pages would wait for the server's threads."""
 LOADING_SECONDS, ANSWER_SECONDS = 600.0, 120.0
@@ -54,12 +56,11 @@ class State:
     """What loading took, or is expected to take."""
 
 
-class Inference:
-    """The model of one model type, in a process of its own; may be asked from several threads."""
+class ModelProcess(ABC):
+    """A model in a process of its own; may be asked from several threads."""
 
-    def __init__(self, model_type: ModelType, data_dir: Path, command: Sequence[str] | None = None) -> None:
-        self._model_type, self._data_dir = model_type, data_dir
-        self._command = command or (sys.executable, "-m", "dashboard.inference_worker", model_type.name)
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
         self._waiting = threading.BoundedSemaphore(MOST_WAITING)
         self._turn = threading.Lock()
         self._process: _Process | None = None
@@ -69,6 +70,18 @@ class Inference:
         self._answers_lock = threading.Lock()
         self._closed = threading.Event()
 
+    @abstractmethod
+    def _described(self) -> str:
+        """What the process is to load: the line of JSON that it reads first."""
+
+    @abstractmethod
+    def _fingerprint(self) -> str:
+        """Names the model's content; the process is started anew, and answers are forgotten, with another."""
+
+    @abstractmethod
+    def _files(self) -> tuple[Path, ...]:
+        """Directories whose weights are loaded."""
+
     @property
     def state(self) -> State:
         """Where the process stands now."""
@@ -76,16 +89,6 @@ class Inference:
         if known.name == "ready" and process is not None and process.has_ended:
             return State("died", process.how_it_ended)
         return known if known.seconds else State(known.name, known.detail, self._expected_seconds())
-
-    def unavailable(self) -> str | None:
-        """Why there is no model to ask, judged by its files alone; None where nothing speaks against it."""
-        if not Path(self._model_type.model).is_absolute():
-            return None  # A hub id: looking for it may take long, so the process does it.
-        try:
-            check_model_type(self._model_type)
-        except LightwellError as error:
-            return str(error)
-        return None
 
     def ask(self, question: str, **parameters: Any) -> Any:
         """The answer as plain data, remembered for this very model and question.
@@ -137,7 +140,7 @@ class Inference:
             process.kill()
         self._loaded = fingerprint
         try:
-            first = process.ask(self._model_type.model_dump_json(), LOADING_SECONDS)
+            first = process.ask(self._described(), LOADING_SECONDS)
             seconds = float(_answer(first.content, "ready"))
         except _Ended as end:
             self._end(State("died", str(end)))
@@ -156,15 +159,8 @@ class Inference:
             self._process.end()
             self._process = None
 
-    def _fingerprint(self) -> str:
-        sources = Sources(self._model_type, self._data_dir)
-        corpus = self._model_type.corpus
-        cut = {"n_ctx": corpus.n_ctx, "prepend_bos": corpus.prepend_bos}
-        return canonical_json({"model": sources.model, "sae": sources.sae, "cut": cut})
-
     def _expected_seconds(self) -> float:
-        files = (Path(self._model_type.model), Path(self._model_type.sae))
-        n_bytes = sum(path.stat().st_size for place in files for path in place.glob("*.safetensors"))
+        n_bytes = sum(path.stat().st_size for place in self._files() for path in place.glob("*.safetensors"))
         return USUAL_SECONDS + n_bytes / BYTES_A_SECOND
 
     def _remembered(self, key: str) -> _Line | None:
@@ -178,6 +174,36 @@ class Inference:
             self._answers[key] = answer
             while sum(known.size for known in self._answers.values()) > REMEMBERED:
                 self._answers.popitem(last=False)
+
+
+class Inference(ModelProcess):
+    """The model and the SAE of one model type."""
+
+    def __init__(self, model_type: ModelType, data_dir: Path, command: Sequence[str] | None = None) -> None:
+        super().__init__(command or (*WORKER, model_type.name))
+        self._model_type, self._data_dir = model_type, data_dir
+
+    def unavailable(self) -> str | None:
+        """Why there is no model to ask, judged by its files alone; None where nothing speaks against it."""
+        if not Path(self._model_type.model).is_absolute():
+            return None  # A hub id: looking for it may take long, so the process does it.
+        try:
+            check_model_type(self._model_type)
+        except LightwellError as error:
+            return str(error)
+        return None
+
+    def _described(self) -> str:
+        return self._model_type.model_dump_json()
+
+    def _fingerprint(self) -> str:
+        sources = Sources(self._model_type, self._data_dir)
+        corpus = self._model_type.corpus
+        cut = {"n_ctx": corpus.n_ctx, "prepend_bos": corpus.prepend_bos}
+        return canonical_json({"model": sources.model, "sae": sources.sae, "cut": cut})
+
+    def _files(self) -> tuple[Path, ...]:
+        return Path(self._model_type.model), Path(self._model_type.sae)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,11 @@ def own_channel() -> IO[str]:
 
 
 def load_model(described_type: Any) -> Answer:
-    """Load the model type that the server describes."""
+    """Load the model type, or the model of an embedding set, that the server describes."""
+    if "embedding_set" in described_type:
+        from dashboard.embedder_answers import embedder_for
+
+        return embedder_for(described_type["embedding_set"])
     from dashboard.model_answers import opened_for
 
     return opened_for(described_type)

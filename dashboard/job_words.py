@@ -9,8 +9,13 @@ from types import MappingProxyType
 from dashboard import formats
 from precompute.jobs.costs import Cost
 from precompute.jobs.record import JobRecord
+from precompute.jobs.works import SEPARATOR
 from precompute.pipeline.registry import steps
 
+STAGED: Mapping[str, str] = MappingProxyType(
+    {"embeddings": "Embeddings and map of", "density": "Density weights of"}
+)
+"""Before the name of work that is no model type."""
 ORIGINS: Mapping[str, str] = MappingProxyType(
     {"page": "asked for on a page", "start": "started with the server", "terminal": "run in a terminal"}
 )
@@ -44,6 +49,9 @@ def rounded_size(n_bytes: float) -> str:
 
 def title(record: JobRecord) -> str:
     """What a job computes."""
+    kind, _, name = record.model_type.partition(SEPARATOR)
+    if name:
+        return f"{STAGED[kind]} {name.replace(SEPARATOR, ' ')}"
     if len(record.asked) == len(steps()):
         return f"Everything of {record.model_type}"
     named = ", ".join(record.asked[:3]) + (f" and {len(record.asked) - 3} more" if record.asked[3:] else "")

@@ -18,10 +18,12 @@ from precompute.config import load_config
 from precompute.errors import LightwellError
 from precompute.jobs.board import JobBoard
 from precompute.jobs.costs import Cost, expected_cost
+from precompute.jobs.kinds import open_work, staged_names
 from precompute.jobs.launcher import COMMAND, Launcher, Limits, Submission
 from precompute.jobs.orders import Order
 from precompute.jobs.record import RESUMABLE, JobError, JobRecord
 from precompute.jobs.space import free
+from precompute.jobs.works import ModelTypeWork, StagedWork, Work
 from precompute.pipeline.subjects import Subject, as_chosen_now, data_directory
 from precompute.reading import Artifacts, open_artifacts
 
@@ -51,6 +53,8 @@ class Jobs:
         known = () if artifacts is not None else load_config(settings.config).model_types
         self.names: tuple[str, ...] = tuple(known) or tuple(self._opened)
         """Model types that may be computed."""
+        self.works: tuple[str, ...] = (*self.names, *staged_names(settings.config))
+        """All that may be computed, by the names that asks have."""
         data_dir = artifacts.subject.data_dir if artifacts else data_directory(settings.data_dir)
         self.board = JobBoard(data_dir)
         chosen = command or os.environ.get(COMMAND_VARIABLE, "").split() or COMMAND
@@ -77,22 +81,29 @@ class Jobs:
         return self._opened[name]
 
     def states(self, name: str) -> States:
-        """The states of a model type's steps."""
+        """The states of the steps of a model type or of other work."""
         if name not in self._states:
-            self._states[name] = States(self.artifacts(name))
+            work = self.work(name)
+            self._states[name] = States(work if isinstance(work, StagedWork) else self.artifacts(name))
         return self._states[name]
 
     def subject(self, name: str) -> Subject:
         """A model type with the settings that hold now."""
         return as_chosen_now(self.artifacts(name).subject)
 
+    def work(self, name: str) -> Work:
+        """What is computed under a name, with the settings that hold now."""
+        if name in self.names:
+            return ModelTypeWork(self.subject(name))
+        return open_work(name, self.board.data_dir, self._settings.config)
+
     def parse(self, text: object) -> Ask:
         """An ask that a browser sent; raises AddressError."""
-        return asks.parse(text, self.names)
+        return asks.parse(text, self.works)
 
     def cost(self, ask: Ask) -> Cost | None:
         """What bringing it up to date is expected to take; None where that cannot be said."""
-        known = self.states(ask.model_type).all()
+        known = self.states(ask.model_type).all() if ask.model_type in self.names else {}
         if not known:
             return None
         return expected_cost(self.subject(ask.model_type), known.values(), ask.steps)
@@ -108,7 +119,7 @@ class Jobs:
         if reason := self.obstacles.of(ask.model_type):
             raise JobError(reason)
         order = Order(
-            self.subject(ask.model_type),
+            self.work(ask.model_type),
             ask.steps,
             self._settings.config,
             verify=ask.verify,
@@ -123,8 +134,8 @@ class Jobs:
         record = self.board.find(job)
         if record.state not in RESUMABLE:
             raise JobError(f"the job is {record.state}; only one that was stopped or failed can be repeated")
-        if record.model_type not in self.names:
-            raise JobError(f"{record.model_type} is no model type of this server; run the same command again")
+        if record.model_type not in self.works:
+            raise JobError(f"{record.model_type} is not known to this server; run the same command again")
         return self.compute(Ask(record.model_type, record.asked, record.verify), retry_of=record.id)
 
     def cancel(self, job: object) -> str:

@@ -54,8 +54,8 @@ DIMMED = 0.13
 class Painted:
     """A number for each point, and the colours that numbers have."""
 
-    values: NDArray[np.float32]
-    """[n_points]"""
+    values: NDArray[Any]
+    """[n_points], float32, or uint8 for colours of kinds"""
     scale: list[list[Any]]
     """Stops from 0 to 1 with their colours, as Plotly reads them."""
     lowest: float
@@ -137,8 +137,13 @@ def map_figure(
 ) -> Figure:
     """The whole map. `points` are rows of the map's table that have a place; `shown` the places among them of
     those that light up, None for all; `selected` the place of one, `area` corners."""
+    return framed(traces(points, paint, shown, selected, area))
+
+
+def framed(data: list[dict[str, Any]]) -> Figure:
+    """A map of some traces."""
     return {
-        "data": traces(points, paint, shown, selected, area),
+        "data": data,
         "layout": {
             **LAYOUT,
             "height": HEIGHT,
@@ -157,10 +162,24 @@ def map_figure(
 def traces(
     points: pl.DataFrame, paint: Painted, shown: NDArray[np.int64] | None, selected: int | None, area: Any
 ) -> list[dict[str, Any]]:
+    """The layers of a map of features, whose points say which feature they are."""
+    found = layers(points, paint, shown, selected, area)
+    named = (points, points[shown] if shown is not None else points.clear())
+    for trace, of_trace in zip(found[: LIT + 1], named, strict=True):
+        # Plainly: of a packed array Dash tells a click nothing.
+        trace["customdata"] = of_trace["feature"].to_list()
+        trace["hovertemplate"] = "feature %{customdata}<br>%{text}<extra></extra>"
+    every = found[ALL]
+    every["text"] = [plotly_text(text or "") for text in points["promotes"]] if "promotes" in points else []
+    return found
+
+
+def layers(
+    points: pl.DataFrame, paint: Painted, shown: NDArray[np.int64] | None, selected: int | None, area: Any
+) -> list[dict[str, Any]]:
     """All points, those that light up, the selected one, and the outline of the area."""
     chosen = np.zeros(0, np.int64) if shown is None else shown
     every = _points(points, marker(paint, np.arange(len(points))), 1.0 if shown is None else DIMMED)
-    every["text"] = [plotly_text(text or "") for text in points["promotes"]] if "promotes" in points else []
     lights = _points(points[chosen], marker(paint, chosen, extra=2.5, bar=False), 1.0)
     lights["hoverinfo"] = "skip"
     return [every, lights, ring(points, selected), outline(area)]
@@ -185,6 +204,9 @@ def marker(paint: Painted, places: NDArray[np.int64], extra: float = 0, bar: boo
         found["colorbar"] = {
             "title": {"text": paint.title, "side": "right", "font": {"size": 12}},
             "thickness": 10,
+            # Below the buttons of the figure.
+            "len": 0.9,
+            "y": 0.45,
             "outlinewidth": 0,
             "tickfont": {"size": 11},
             **paint.ticks,
@@ -199,13 +221,10 @@ def _points(points: pl.DataFrame, drawn: dict[str, Any], opacity: float) -> dict
         "mode": "markers",
         "x": packed(points["x"].to_numpy().astype(np.float32)),
         "y": packed(points["y"].to_numpy().astype(np.float32)),
-        # Plainly: of a packed array Dash tells a click nothing.
-        "customdata": points["feature"].to_list(),
         "marker": {**drawn, "opacity": opacity},
         # What lights up is drawn as a trace of its own; Plotly's own way of it would dim that one too.
         "selected": same,
         "unselected": same,
-        "hovertemplate": "feature %{customdata}<br>%{text}<extra></extra>",
     }
 
 

@@ -12,6 +12,8 @@ import polars as pl
 from dashboard import columns, grid
 from dashboard.address import feature_number
 from dashboard.bands import band, band_order
+from dashboard.embedded import EmbeddedSets
+from dashboard.embedder import Embedders
 from dashboard.feature_table import brief, build, visible_labels
 from dashboard.inference import Inference
 from dashboard.labelling.labels import Labels
@@ -64,6 +66,7 @@ class Queries:
         self.labels = Labels(self.tables, author)
         self.inference = Inference(artifacts.model_type, artifacts.subject.data_dir)
         self.states = States(artifacts)
+        self.embedded, self.embedders = EmbeddedSets(artifacts.subject.data_dir), Embedders()
         self.jobs: Jobs | None = None
         """Of the server; none where pages are drawn without one."""
 

@@ -1,4 +1,4 @@
-"""What the apps of one server share: its jobs, and where background callbacks run."""
+"""What the apps of one server share: jobs, embedding sets, and where background callbacks run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dashboard import worker
+from dashboard.embedded import EmbeddedSets
+from dashboard.embedder import Embedders
 from dashboard.jobs import Jobs
 from dashboard.managers import REDIS_VARIABLE, ThreadManager, celery_manager
 from dashboard.settings import DashboardSettings
@@ -25,6 +27,8 @@ class Service:
         limits: Limits | None = None,
     ) -> None:
         self.jobs = Jobs(settings, artifacts, command, limits)
+        self.embedded = EmbeddedSets(self.jobs.board.data_dir, settings.config)
+        self.embedders = Embedders()
         self._worker: worker.WorkerProcess | None = None
         url = os.environ.get(REDIS_VARIABLE)
         self.manager: Any = ThreadManager() if not url else self._with_celery(url, settings)
@@ -37,6 +41,7 @@ class Service:
     def close(self) -> None:
         """Stop jobs, callbacks and workers; what was computed stays, the rest can be resumed."""
         self.jobs.close()
+        self.embedders.close()
         if self._worker is not None:
             self._worker.close()
         self.manager.close()

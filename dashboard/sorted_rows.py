@@ -27,6 +27,8 @@ class GridColumn:
     formatter: str | None = None
     """The function of assets that writes a number."""
     sortable: bool = True
+    hidden: bool = False
+    """Whether it is left out until a script shows it."""
 
 
 def sorts_of_request(request: object, columns: Sequence[GridColumn]) -> tuple[Sort, ...]:

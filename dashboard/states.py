@@ -6,20 +6,34 @@ import os
 import threading
 import time
 from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Protocol
 
 from precompute.errors import LightwellError
 from precompute.pipeline.plan import StepStatus
 from precompute.pipeline.subjects import SETTINGS_FILE
-from precompute.reading import Artifacts
 
 SECONDS_TRUSTED = 10.0
 """After which states are looked up anew although nothing was published: a model's files may have changed."""
 
 
+class Judged(Protocol):
+    """What has steps with states: the artifacts of a model type, or other work of jobs."""
+
+    @property
+    def directory(self) -> Path:
+        """Where the artifacts are published."""
+        ...
+
+    def status(self) -> tuple[StepStatus, ...]:
+        """The state of every step, looked up now."""
+        ...
+
+
 class States:
     """States of one model type's steps; at most some seconds old where a file outside has changed."""
 
-    def __init__(self, artifacts: Artifacts) -> None:
+    def __init__(self, artifacts: Judged) -> None:
         self._artifacts = artifacts
         self._known: dict[str, StepStatus] = {}
         self._version: Hashable = None

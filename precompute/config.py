@@ -66,6 +66,19 @@ class ModelType(BaseModel):
     corpus: CorpusConfig
 
 
+class EmbeddingModel(BaseModel):
+    """`[embedding_models.NAME]`: a model directory whose embedding sets are shown, and its texts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    """A model directory (absolute once loaded) or a hub id."""
+    dataset: str | None = None
+    """A file of texts, relative to the configuration file; None is the documentation on this machine."""
+    text_column: str = "text"
+    """The field that holds the text."""
+
+
 class DensityConfig(BaseModel):
     """`[density]`: what density weights are computed from, by short names."""
 
@@ -84,6 +97,7 @@ class Config(BaseModel):
 
     model_types: Mapping[str, ModelType]
     density: DensityConfig = DensityConfig()
+    embedding_models: Mapping[str, EmbeddingModel] = {}
 
     def model_type(self, name: str) -> ModelType:
         """The model type of that name; raises ConfigError naming those that there are."""
@@ -112,6 +126,7 @@ def load_config(path: Path | None = None) -> Config:
             sources={**found.density.sources, **own.density.sources},
             pairs={**found.density.pairs, **own.density.pairs},
         ),
+        embedding_models={**found.embedding_models, **own.embedding_models},
     )
 
 
@@ -127,7 +142,33 @@ def _read(path: Path) -> Config:
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise ConfigError(f"{path}: model_types that is no table", "[model_types.NAME]", "correct the file")
     types = {name: _model_type(path, name, table) for name, table in tables.items()}
-    return Config(model_types=types, density=_density(path, raw.get("density", {})))
+    embedders = _embedding_models(path, raw.get("embedding_models", {}))
+    return Config(
+        model_types=types, density=_density(path, raw.get("density", {})), embedding_models=embedders
+    )
+
+
+def _embedding_models(path: Path, tables: Any) -> dict[str, EmbeddingModel]:
+    expected = '[embedding_models.NAME] with model = "path or hub id", and perhaps dataset, text_column'
+    if not isinstance(tables, dict):
+        raise ConfigError(f"{path}: embedding_models that is no table", expected, "correct the file")
+    found, base = {}, path.resolve().parent
+    for name, table in tables.items():
+        try:
+            parsed = EmbeddingModel.model_validate(table)
+        except ValidationError as error:
+            key = ".".join(["embedding_models", name, *(str(part) for part in error.errors()[0]["loc"])])
+            raise ConfigError(f"{path}: {key} that is not understood", expected, "correct the file") from None
+        if not re.fullmatch(NAME_PATTERN, name):
+            raise ConfigError(
+                f"{path}: embedding model named {name!r}",
+                "letters, digits, '_', '-' and '.'",
+                "rename the table",
+            )
+        dataset = str(base / parsed.dataset) if parsed.dataset else None
+        changes = {"model": _path_or_hub_id(base, parsed.model), "dataset": dataset}
+        found[name] = parsed.model_copy(update=changes)
+    return found
 
 
 def _density(path: Path, table: Any) -> DensityConfig:

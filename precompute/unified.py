@@ -19,6 +19,7 @@ from precompute.config import Config, load_config
 from precompute.errors import UsageError
 from precompute.jobs.orders import Order, new_record
 from precompute.jobs.recorder import Recorder, RecordingReporter, recorded
+from precompute.jobs.works import ModelTypeWork
 from precompute.models.sae.registry import read_header
 from precompute.pipeline.plan import Plan, StepStatus, selection
 from precompute.pipeline.preflight import check_model_and_sae
@@ -134,7 +135,9 @@ def compute(subject: Subject, names: tuple[str, ...], arguments: argparse.Namesp
     subject.directory.mkdir(parents=True, exist_ok=True)
     write_settings(subject.directory, _chosen(arguments))
     # With a record, the pages of every server on this data directory show the run.
-    order = Order(subject, names, arguments.config, workers=arguments.workers, origin="terminal")
+    order = Order(
+        ModelTypeWork(subject), names, arguments.config, workers=arguments.workers, origin="terminal"
+    )
     recorder = Recorder(new_record(order, None))
     runner = Runner(subject, operations, RecordingReporter(reporter, recorder))
     outcome = recorded(recorder, lambda: runner.run(names, force=arguments.force))

@@ -12,7 +12,7 @@ from dash import Patch, dcc, html
 from numpy.typing import NDArray
 
 from dashboard import formats, map_figure
-from dashboard.components.browser import spoken
+from dashboard.components.browser import data_of, spoken
 from dashboard.components.choices import choice, search_field
 from dashboard.components.map_sets import set_field, set_menu
 from dashboard.components.sorted_grid import sorted_grid
@@ -121,8 +121,8 @@ def _cluster_field(queries: Queries, view: MapView) -> dmc.Select:
     )
 
 
-def area_fields() -> html.Details:
-    """An area by numbers, for those who draw none."""
+def area_fields(store: str) -> html.Details:
+    """An area by numbers, for those who draw none; it goes into a store."""
     fields = [
         dmc.NumberInput(id=f"area-{number}", label=name, size="xs", w=92, hideControls=True, decimalScale=4)
         for number, name in enumerate(CORNERS)
@@ -131,6 +131,7 @@ def area_fields() -> html.Details:
     return html.Details(
         [html.Summary("Choose an area by numbers"), html.Div([*fields, button], className="area-fields")],
         className="area-by-numbers",
+        **data_of("store", store),
     )
 
 
@@ -152,7 +153,7 @@ def figure_panel(queries: Queries, view: MapView) -> html.Div:
         [
             html.Div(graph, role="group", className="graph-frame", **spoken(words(queries))),
             html.P(hint, className="caption"),
-            area_fields(),
+            area_fields("map-area"),
         ],
         className="map-figure-panel",
     )
@@ -185,6 +186,11 @@ def change(queries: Queries, view: MapView) -> Any:
     shown = _places(points, lit(queries, view)) if view.chooses else None
     paint = painted(queries, points, view)
     new = map_figure.traces(points, paint, shown, _place(points, view.feature), view.area)
+    return repainted(new)
+
+
+def repainted(new: list[dict[str, Any]]) -> Patch:
+    """What new traces change in a map whose points stay where they are."""
     patch = Patch()
     for name in ("marker", "selected", "unselected"):
         patch["data"][map_figure.ALL][name] = new[map_figure.ALL][name]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dashboard.address import Address, AddressError, shortened
 from dashboard.pages import (
     compare,
+    density,
+    embeddings,
     feature,
     feature_map,
     features,
@@ -24,6 +26,8 @@ PAGES: tuple[Page, ...] = (
     tokens.PAGE,
     token.PAGE,
     feature_map.PAGE,
+    embeddings.PAGE,
+    density.PAGE,
     compare.PAGE,
     prompt.PAGE,
     labels.PAGE,

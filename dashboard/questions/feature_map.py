@@ -59,7 +59,7 @@ def map_view(queries: Queries, chosen: Mapping[str, object]) -> MapView:
         grid.view_of_request({}, chosen.get("search")).search,
         None if cluster is None or cluster == "" else _known_cluster(queries, cluster),
         _known_set(queries, chosen.get("set")),
-        _corners(chosen.get("area")),
+        corners(chosen.get("area")),
     )
 
 
@@ -81,7 +81,7 @@ def _known_set(queries: Queries, value: object) -> str:
     return value
 
 
-def _corners(value: object) -> tuple[Corner, ...]:
+def corners(value: object) -> tuple[Corner, ...]:
     """Corners spelled as `x:y,x:y,x:y`."""
     if value is None or value == "":
         return ()

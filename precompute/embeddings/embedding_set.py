@@ -34,6 +34,8 @@ SETTINGS_FILE = "settings.json"
 ROOT = "embeddings"
 FEW_ROWS = 256
 """Rows whose metadata are read one by one; more are read together."""
+NEAR_ROWS = 16_384
+"""Rows that lie no further apart are read with all that is between them, which takes some milliseconds."""
 VectorDtype = Literal["float32", "float16"]
 
 
@@ -167,6 +169,10 @@ class EmbeddingSet:
         outside = [row for row in rows if not 0 <= row < len(self)]
         if outside:
             raise UsageError(f"row {outside[0]}", f"0 to {len(self) - 1}", "ask for a row of the set")
+        if rows and max(rows) - min(rows) < NEAR_ROWS:
+            first = min(rows)
+            span = self.metadata.slice(first, max(rows) - first + 1).collect()
+            return span[[row - first for row in rows]]
         if len(rows) <= FEW_ROWS:
             parts = [self.metadata.slice(row, 1) for row in rows]
             return pl.concat(pl.collect_all(parts)) if parts else self.metadata.head(0).collect()

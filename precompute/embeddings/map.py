@@ -63,8 +63,12 @@ def compute_map(
     workers: int = 1,
     force: bool = False,
     progress: Progress | None = None,
+    *,
+    began: Callable[[str], None] = lambda _step: None,
 ) -> list[str]:
     """Bring neighbour graph and map up to date with the embeddings; returns which of them were computed.
+
+    `began` is told the name of each as its computation begins.
 
     Raises UsageError where the embeddings are stale: their map would be of texts that are no more.
     """
@@ -80,11 +84,18 @@ def compute_map(
     chosen = {"neighbors": settings.neighbors}
     done = []
     how = Search(settings.neighbors, workers, progress)
-    if _bring_up(embedded, GRAPH, chosen, force, lambda out: write_graph(embedded, how, out)):
+
+    def graph(out: Path) -> None:
+        began(GRAPH)
+        write_graph(embedded, how, out)
+
+    def plane(out: Path) -> None:
+        began(MAP)
+        _write_map(embedded, settings, how, out)
+
+    if _bring_up(embedded, GRAPH, chosen, force, graph):
         done.append(GRAPH)
-    if _bring_up(
-        embedded, MAP, asdict(settings), force, lambda out: _write_map(embedded, settings, how, out)
-    ):
+    if _bring_up(embedded, MAP, asdict(settings), force, plane):
         done.append(MAP)
     embedded.shelf.collect_garbage(STEPS)
     return done

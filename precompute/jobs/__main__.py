@@ -12,17 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from precompute.jobs.board import GONE_PARENT
-from precompute.jobs.orders import planned
+from precompute.jobs.kinds import open_work
 from precompute.jobs.processes import SECONDS_TO_STOP, end_children
 from precompute.jobs.record import JobRecord, read_record
-from precompute.jobs.recorder import Recorder, RecordingReporter, in_words, recorded
-from precompute.pipeline.plan import selection
-from precompute.pipeline.runner import Runner
-from precompute.pipeline.runs import prepare
-from precompute.pipeline.subjects import Subject, open_subject
-from precompute.pipeline.terminal import TerminalReporter
+from precompute.jobs.recorder import Recorder, in_words, recorded
 from precompute.progress import Cancelled
-from precompute.settings import Operations
 
 STOPPED = 143
 """Exit code of a job that was told to stop, as shells have it: 128 + SIGTERM."""
@@ -55,28 +49,7 @@ def main(argv: list[str]) -> int:
 
 def compute(record: JobRecord, recorder: Recorder) -> None:
     """Bring the steps that are asked for up to date, and what they read."""
-    operations = Operations(workers=record.workers or os.cpu_count() or 1)
-    subject = open_subject(record.model_type, record.data_dir, record.config, record.features)
-    names = selection(record.asked, ())
-    shown = TerminalReporter(names)
-    prepare(subject, operations.workers, lambda line: _say(line, shown, recorder))
-    subject.directory.mkdir(parents=True, exist_ok=True)
-    if record.verify:
-        for name in record.asked:
-            _mark_damage(subject, name)
-    # Taking the snapshot has changed what is expected: whoever asks now must find this job.
-    recorder.update(**planned(subject, names), reason="")
-    Runner(subject, operations, RecordingReporter(shown, recorder)).run(names)
-
-
-def _mark_damage(subject: Subject, name: str) -> None:
-    if subject.shelf.pointer(name).is_symlink():
-        subject.shelf.verify(name)
-
-
-def _say(line: str, shown: TerminalReporter, recorder: Recorder) -> None:
-    shown.say(line)
-    recorder.update(reason=line)
+    open_work(record.model_type, record.data_dir, record.config, record.features).run(record, recorder)
 
 
 def _stop_when_told(recorder: Recorder) -> None:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from precompute.jobs.record import JobRecord, Owner, new_id
-from precompute.pipeline.plan import Plan, selection
-from precompute.pipeline.runner import UP_TO_DATE
-from precompute.pipeline.subjects import Subject
+from precompute.jobs.works import Work
 
 
 @dataclass(frozen=True)
 class Order:
     """Work that somebody asks for."""
 
-    subject: Subject
+    work: Work
     asked: tuple[str, ...] = ()
     """Steps; none means all."""
     config: Path | str | None = None
@@ -28,26 +26,16 @@ class Order:
     retry_of: str | None = None
 
 
-def planned(subject: Subject, names: tuple[str, ...], repaired: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The steps that are not up to date, and the fingerprints that their artifacts are to have."""
-    plan = Plan(subject)
-    steps = [name for name in names if name in repaired or not _is_up_to_date(plan, name)]
-    return {"steps": tuple(steps), "fingerprints": {name: plan.expected(name) for name in steps}}
-
-
-def _is_up_to_date(plan: Plan, name: str) -> bool:
-    return plan.status(name, look_for_run=False).state in UP_TO_DATE
-
-
 def new_record(order: Order, submitter: Owner | None) -> JobRecord:
     """The record of a job that does what an order asks for; its `steps` are empty where nothing is left."""
-    names = selection(order.asked, ())
+    work = order.work
+    names = work.selection(order.asked)
     return JobRecord(
         id=new_id(),
-        model_type=order.subject.model_type.name,
-        data_dir=str(order.subject.data_dir.absolute()),
+        model_type=work.name,
+        data_dir=str(work.data_dir.absolute()),
         config=str(Path(order.config).absolute()) if order.config else None,
-        features=order.subject.settings.features,
+        features=work.features,
         asked=order.asked or names,
         verify=order.verify,
         workers=order.workers,
@@ -55,7 +43,7 @@ def new_record(order: Order, submitter: Owner | None) -> JobRecord:
         submitter=submitter,
         submitted=time.time(),
         retry_of=order.retry_of,
-        **planned(order.subject, names, order.asked if order.verify else ()),
+        **work.planned(names, order.asked if order.verify else ()),
     )
 
 

@@ -53,6 +53,7 @@ class JobRecord(BaseModel):
     format_version: int = 1
     id: str
     model_type: str
+    """Or the name of other work, such as `embeddings:demo:toy`."""
     data_dir: str
     """Absolute."""
     config: str | None = None

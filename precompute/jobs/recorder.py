@@ -68,7 +68,7 @@ class Recorder:
             self.record = self.record.model_copy(update=changes)
             self._dirty = True
 
-    def advance(self, n: int) -> None:
+    def advance(self, n: int = 1) -> None:
         """Count units of the step at work."""
         with self._lock:
             n_done = self.record.n_done + n

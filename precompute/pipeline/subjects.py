@@ -81,8 +81,12 @@ def _validated(chosen: Mapping[str, Any]) -> Settings:
 def directory_of(
     name: str, data_dir: Path | str | None = None, features: tuple[int, int] | None = None
 ) -> Path:
-    """Where the artifacts of the subject of that name lie."""
-    return data_directory(data_dir) / f"{DIRECTORY_PREFIX}{name}{_suffix(features)}"
+    """Where the artifacts of the subject of that name lie, and the records of its jobs.
+
+    Other work of jobs has a colon in its name, which some file systems refuse in theirs.
+    """
+    shown = name.replace(":", "@")
+    return data_directory(data_dir) / f"{DIRECTORY_PREFIX}{shown}{_suffix(features)}"
 
 
 def _suffix(features: tuple[int, int] | None) -> str:

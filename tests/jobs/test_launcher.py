@@ -21,6 +21,7 @@ from precompute.jobs.launcher import Launcher, Limits
 from precompute.jobs.orders import Order
 from precompute.jobs.processes import started_by
 from precompute.jobs.record import JobError, JobRecord
+from precompute.jobs.works import ModelTypeWork
 from precompute.pipeline.plan import Plan
 from precompute.pipeline.subjects import Subject
 from tests.conftest import run
@@ -39,7 +40,7 @@ def until(wanted: Callable[[], object], seconds: float = 30) -> None:
 
 
 def order(subject: Subject, files: TinyFiles, *asked: str, **options: object) -> Order:
-    return Order(subject, asked or ("histograms",), files.config, **options)  # type: ignore[arg-type]
+    return Order(ModelTypeWork(subject), asked or ("histograms",), files.config, **options)  # type: ignore[arg-type]
 
 
 def ended(launcher: Launcher, record: JobRecord, seconds: float = 60) -> JobRecord:
@@ -92,7 +93,7 @@ def test_however_many_ask_it_is_computed_once(
 
 def test_a_larger_job_does_a_smaller_ones_work(subject: Subject, files: TinyFiles, launch: Launch) -> None:
     launcher = launch("very-slowly")
-    whole = submitted(launcher, Order(subject, (), files.config))
+    whole = submitted(launcher, Order(ModelTypeWork(subject), (), files.config))
     submission = launcher.submit(order(subject, files))
     assert submission is not None
     assert (submission.record.id, submission.attached) == (whole.id, True)
@@ -194,12 +195,13 @@ SERVER = """
 import sys, time
 from precompute.jobs.board import JobBoard
 from precompute.jobs.launcher import Launcher
+from precompute.jobs.works import ModelTypeWork
 from precompute.jobs.orders import Order
 from precompute.pipeline.subjects import open_subject
 from tests.jobs.misbehaving import command
 subject = open_subject("mine", sys.argv[1], sys.argv[2])
 launcher = Launcher(JobBoard(subject.data_dir), command(sys.argv[3]))
-print(launcher.submit(Order(subject, ("histograms",), sys.argv[2])).record.id, flush=True)
+print(launcher.submit(Order(ModelTypeWork(subject), ("histograms",), sys.argv[2])).record.id, flush=True)
 time.sleep(600)
 """
 

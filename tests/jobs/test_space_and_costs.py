@@ -10,6 +10,7 @@ from precompute.jobs.orders import Order, new_record
 from precompute.jobs.processes import this_process
 from precompute.jobs.record import JobError, write_record
 from precompute.jobs.space import LEFTOVERS, dependants_of, free, leftover_bytes
+from precompute.jobs.works import ModelTypeWork
 from precompute.pipeline.plan import Plan
 from precompute.pipeline.registry import steps
 from precompute.pipeline.subjects import Subject, open_subject
@@ -49,7 +50,7 @@ def test_leftovers_of_interrupted_runs(subject: Subject) -> None:
 
 
 def test_nothing_is_freed_under_a_job(subject: Subject, files: TinyFiles) -> None:
-    record = new_record(Order(subject, ("histograms",), files.config), this_process())
+    record = new_record(Order(ModelTypeWork(subject), ("histograms",), files.config), this_process())
     write_record(record)
     board = JobBoard(subject.data_dir)
     with pytest.raises(JobError, match="a job is at work on mine"):

@@ -1,0 +1,73 @@
+"""What is said of embedding sets and density weights that are missing or outdated, and what computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dash import html
+
+from dashboard.asks import Ask
+from dashboard.components.compute import control
+from dashboard.components.panels import empty
+from dashboard.queries import Queries
+from dashboard.tables import optional
+from precompute.embeddings.named import SetName
+from precompute.errors import LightwellError
+from precompute.pipeline.plan import StepStatus
+from precompute.pipeline.runner import UP_TO_DATE
+
+
+def missing_set(queries: Queries, name: SetName, error: LightwellError) -> html.Div:
+    """Why there is no map, and the command that makes it."""
+    sentence, _, _ = str(error).partition("; run: ")
+    return empty(sentence, command(queries, name), ask_for(name))
+
+
+def outdated_set(queries: Queries, name: SetName) -> Any:
+    """That what is shown was computed from something else than there is now; None where it was not."""
+    states = optional(lambda: queries.embedded.statuses(name)) or ()
+    return outdated(states, ask_for(name), command(queries, name))
+
+
+def outdated_weights(queries: Queries, source: str) -> Any:
+    """The same of density weights; None also where the configuration does not name their source."""
+    ask = Ask(f"density:{source}")
+    if queries.jobs is None or ask.model_type not in queries.jobs.works:
+        return None
+    states = tuple(queries.jobs.states(ask.model_type).all().values())
+    run = f"python -m precompute.density --model-source {source}{queries.options}"
+    return outdated(states, ask, run)
+
+
+def outdated(states: Sequence[StepStatus], ask: Ask, run: str) -> Any:
+    """What is not up to date and why, a button that computes it, and a command that does the same."""
+    reasons: dict[str, list[str]] = {}
+    for state in states:
+        if state.state not in UP_TO_DATE:
+            reasons.setdefault(f"{state.state}: {state.reason.rstrip('.')}", []).append(state.step)
+    if not reasons:
+        return None
+    said = "; ".join(f"{', '.join(steps)} {reason}" for reason, steps in reasons.items())
+    parts = [
+        html.P(f"Not up to date: {said}.", className="empty-sentence"),
+        control(ask),
+        html.Div(["Or run ", html.Code(run)], className="empty-command"),
+    ]
+    return html.Div(parts, className="empty outdated", role="status")
+
+
+def ask_for(name: SetName) -> Ask:
+    """The job that brings a set, its neighbour graph and its map up to date."""
+    return Ask(f"embeddings:{name.model}:{name.size}")
+
+
+def command(queries: Queries, name: SetName) -> str:
+    """The commands that embed a set and draw its map."""
+    embedded = queries.embedded.embedding_set(name)
+    options = f"--model-dir {embedded.model} --dataset-size {name.size}"
+    dataset = queries.embedded.settings(name).dataset
+    texts = f" --dataset {dataset}" if dataset else ""
+    run = "python -m precompute.embeddings"
+    place = "" if embedded.given_data_dir is None else f" --data-dir {embedded.given_data_dir}"
+    return f"{run} {options}{texts}{place} && {run} map {options}{place}"

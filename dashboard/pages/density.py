@@ -1,0 +1,133 @@
+"""Density weights of prompts: how they are spread, what the sampler draws, what other settings would do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import Dash, Input, Output, State, dcc, html
+from flask import Response, request
+
+from dashboard import formats
+from dashboard.address import Address, parse
+from dashboard.asks import Ask
+from dashboard.components import density_panels, statement_map
+from dashboard.components.browser import in_browser, spoken
+from dashboard.components.embedding_states import outdated_weights
+from dashboard.components.panels import empty
+from dashboard.export import FORMATS
+from dashboard.pages.page import Page
+from dashboard.queries import Queries
+from dashboard.questions import density
+from dashboard.questions.density import CHOICES, settings_of
+from precompute.errors import ArtifactMissingError, CorruptArtifactError, LightwellError
+
+
+def layout(queries: Queries, asked: Address) -> html.Div:
+    """The whole page, with the settings that its address names."""
+    try:
+        run = density.opened(queries, asked.parameters.get("source"))
+    except (ArtifactMissingError, CorruptArtifactError) as error:
+        sentence, _, command = str(error).partition("; run: ")
+        return html.Div(
+            [
+                html.H1("Density"),
+                statement_map.tabs(queries, "/density"),
+                empty(sentence, command or None, Ask("density:base")),
+            ]
+        )
+    chosen = settings_of(run, asked.parameters)
+    found = density.weighed(queries, run, chosen)
+    source = dmc.Select(
+        id="density-source",
+        data=[{"value": name, "label": name} for name in density.names(queries)],
+        value=run.name,
+        allowDeselect=False,
+        size="xs",
+        w=150,
+        **spoken("Model source"),
+    )
+    said = html.Span(density_panels.changed(found), id="density-said", className="dim", role="status")
+    standard = {"exponent": run.settings.exponent, "cap": run.settings.cap, "mix": run.settings.mix}
+    stores = [
+        dcc.Store(id="density-run", data=run.name),
+        dcc.Store(id="density-standard", data=standard),
+    ]
+    export = density_panels.export_menu(queries)
+    head = html.Div(
+        [html.H1("Density"), statement_map.tabs(queries, "/density"), said, source, export, *stores],
+        className="grid-bar map-head",
+    )
+    return html.Div(
+        [
+            head,
+            html.P(density_panels.about(run), className="caption set-facts"),
+            html.Div(id="density-states"),
+            density_panels.sliders(chosen),
+            html.Div(density_panels.results(found), id="density-results"),
+        ]
+    )
+
+
+def download(queries: Queries, ending: str) -> Response:
+    """The weights of the request's address as a file."""
+    try:
+        asked = parse("/density", request.query_string.decode("utf-8", "replace")).parameters
+        run = density.opened(queries, asked.get("source"))
+        table = density.exported(density.weighed(queries, run, settings_of(run, asked)))
+    except LightwellError as error:
+        return Response(f"lightwell: {error}\n", 400, content_type="text/plain; charset=utf-8")
+    headers = {
+        "Content-Disposition": f'attachment; filename="{run.name}-density-weights.{ending}"',
+        "Cache-Control": "no-store",
+    }
+    return Response(FORMATS[ending].pieces(table), content_type=FORMATS[ending].mime_type, headers=headers)
+
+
+def register(app: Dash, queries: Queries) -> None:
+    """The sliders' effect at once; all of it goes into the address."""
+    moved = [Input(f"density-{name}", "value") for name in CHOICES]
+
+    @app.callback(
+        Output("density-results", "children"),
+        Output("density-said", "children"),
+        *(Output(f"density-{name}-value", "children") for name in CHOICES),
+        *moved,
+        State("density-run", "data"),
+        prevent_initial_call=True,
+    )
+    def weigh(*given: object) -> Any:
+        run = density.opened(queries, given[-1])
+        chosen = settings_of(run, dict(zip(CHOICES, given[:-1], strict=True)))
+        found = density.weighed(queries, run, chosen)
+        shown = (formats.decimal(value) for value in (chosen.exponent, chosen.cap, chosen.mix))
+        return density_panels.results(found), density_panels.changed(found), *shown
+
+    @app.callback(Output("density-states", "children"), Input("density-run", "data"))
+    def freshness(source: object) -> Any:
+        return outdated_weights(queries, density.opened(queries, source).name)
+
+    in_browser(app, "rememberDensity", *moved, State("density-standard", "data"))
+    in_browser(app, "chooseDensity", Input("density-source", "value"), State("density-run", "data"))
+    in_browser(
+        app,
+        "resetDensity",
+        Input("density-reset", "n_clicks"),
+        State("density-standard", "data"),
+        to=[Output(f"density-{name}", "value") for name in CHOICES],
+    )
+    for ending in FORMATS:
+        app.server.add_url_rule(
+            f"/density.{ending}", f"density.{ending}", lambda ending=ending: download(queries, ending)
+        )
+
+
+PAGE = Page(
+    "/density",
+    "Density",
+    "Density weights of prompts: how they are spread, what the sampler draws, what other settings would do.",
+    layout,
+    register,
+    in_navigation=False,
+    parameters=frozenset({"source", *CHOICES}),
+)

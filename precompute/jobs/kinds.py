@@ -1,0 +1,179 @@
+"""The kinds of work of jobs. One name each, as asks and records have it: that of a model type, or
+`embeddings:MODEL:SIZE`, or `density:SOURCE`; a further kind is a class here and a line in KINDS."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from precompute.artifacts.shelf import Shelf
+from precompute.config import load_config
+from precompute.corpus.subsets import SIZES
+from precompute.errors import UsageError
+from precompute.jobs.record import JobRecord
+from precompute.jobs.works import SEPARATOR, ModelTypeWork, StagedWork, Told, Work
+from precompute.pipeline.plan import StepStatus
+from precompute.pipeline.registry import steps
+from precompute.pipeline.subjects import open_subject
+
+if TYPE_CHECKING:
+    from precompute.density.stages import Wanted
+    from precompute.embeddings.named import NamedSets, SetName
+    from precompute.jobs.recorder import Recorder
+
+
+class EmbeddingWork(StagedWork):
+    """An embedding set with its neighbour graph and map: `embeddings:MODEL:SIZE`."""
+
+    kind = "embeddings"
+    STEPS = ("embeddings", "neighbors", "map")
+
+    def shelf(self) -> Shelf:
+        """The set's own."""
+        sets, name = self._named()
+        return sets.embedding_set(name).shelf
+
+    def status(self) -> tuple[StepStatus, ...]:
+        """By the model and the dataset as they are now."""
+        sets, name = self._named()
+        return sets.statuses(name)
+
+    def mark(self) -> Mapping[str, Any]:
+        """How the set is asked for."""
+        sets, name = self._named()
+        return {
+            "model": sets.models[name.model].model,
+            "settings": sets.settings(name).model_dump(mode="json"),
+        }
+
+    def run(self, record: JobRecord, recorder: Recorder) -> None:
+        """As the commands do."""
+        from precompute.embeddings import compute as embed
+        from precompute.embeddings.map import compute_map
+
+        sets, name = self._named()
+        embedded, settings = sets.embedding_set(name), sets.settings(name)
+        workers = record.workers or os.cpu_count() or 1
+        operations = embed.Operations(workers=workers)
+        names = self.selection(record.asked)
+
+        told = Told(recorder, self)
+        told.begin("embeddings")
+        embed.compute(
+            embedded.model, [name.size], settings, operations, embedded.given_data_dir,
+            force=record.verify, progress=lambda _size: recorder,
+        )  # fmt: skip
+        told.end()
+        if len(names) > 1:
+            compute_map(embedded, None, workers, progress=recorder, began=told.begin)
+            told.end()
+
+    def _named(self) -> tuple[NamedSets, SetName]:
+        from precompute.embeddings.named import NamedSets, SetName
+
+        _, model, size = self.name.split(SEPARATOR)
+        return NamedSets(self.data_dir, self.config), SetName(model, size)
+
+
+class DensityWork(StagedWork):
+    """The density weights of the data directory's prompts, by a model source: `density:SOURCE`."""
+
+    kind = "density"
+    STEPS = ("prompt_embeddings", "prompt_graph", "density_weights")
+
+    def status(self) -> tuple[StepStatus, ...]:
+        """By the prompts and the model as they are now; without prompts, all is missing."""
+        from precompute.density.plan import statuses
+
+        if not self._prompts().is_file():
+            return tuple(StepStatus(n, "", "missing", "no prompts", 0, None, None) for n in self.STEPS)
+        return statuses(self.shelf(), self._wanted(1))
+
+    def mark(self) -> Mapping[str, Any]:
+        """The source and the settings."""
+        return {"settings": self._settings()[1].model_dump(mode="json")}
+
+    def run(self, record: JobRecord, recorder: Recorder) -> None:
+        """As the commands do; where there are no prompts, those of the demo's pairs."""
+        from precompute.density import commands
+        from precompute.density.plan import compute
+
+        if not self._prompts().is_file():
+            recorder.update(reason="gathering prompts from the documentation on this machine")
+            place = ["--data-dir", str(self.data_dir)]
+            commands.pairs(["--only", "demo", *place])
+            commands.prompts(place)
+        workers = record.workers or os.cpu_count() or 1
+        compute(self.shelf(), self._wanted(workers), Told(recorder, self), record.verify)
+
+    def _prompts(self) -> Path:
+        from precompute.density.commands import PROMPTS_FILE
+
+        return self.data_dir / PROMPTS_FILE
+
+    def shelf(self) -> Shelf:
+        """The directory of its source."""
+        from precompute.density.commands import DENSITY_DIRECTORY
+
+        return Shelf(self.data_dir / DENSITY_DIRECTORY / self.name.split(SEPARATOR, 1)[1])
+
+    def _settings(self) -> tuple[Any, Any]:
+        """Those of the published weights, or else the usual ones."""
+        from precompute.density.neighbors import SearchSettings
+        from precompute.density.stages import GRAPH, WEIGHTS
+        from precompute.density.weights import WeightSettings
+
+        manifests = [self.shelf().manifest(stage.name) for stage in (GRAPH, WEIGHTS)]
+        graph, weights = (manifest.settings if manifest else {} for manifest in manifests)
+        return SearchSettings(**graph), WeightSettings.model_validate(dict(weights))
+
+    def _wanted(self, workers: int) -> Wanted:
+        from precompute.artifacts.digests import DigestCache
+        from precompute.density.plan import Resources, Source, embeddings_of, weights_from
+        from precompute.embeddings.encoder import EncoderOptions
+        from precompute.embeddings.model_directory import find_files
+
+        source = self.name.split(SEPARATOR, 1)[1]
+        model = load_config(self.config).density.sources[source]
+        cache = DigestCache(self.data_dir / ".digests.json")
+        encoder = Source(source, find_files(model), EncoderOptions())
+        search, chosen = self._settings()
+        embeddings = embeddings_of(self._prompts(), encoder, Resources(workers=workers), cache)
+        return weights_from(self.shelf(), embeddings, search, chosen, workers)
+
+
+KINDS: Mapping[str, type[StagedWork]] = MappingProxyType(
+    {work.kind: work for work in (EmbeddingWork, DensityWork)}
+)
+"""What is no model type, by what its name begins with."""
+
+
+def steps_of(name: str) -> tuple[str, ...]:
+    """The steps of a work, in the order of computation."""
+    kind = name.partition(SEPARATOR)[0]
+    return KINDS[kind].STEPS if SEPARATOR in name and kind in KINDS else tuple(steps())
+
+
+def staged_names(config: Path | None) -> tuple[str, ...]:
+    """The names of all works that are no model type."""
+    known = load_config(config)
+    sets = (f"embeddings:{model}:{size}" for model in known.embedding_models for size in SIZES)
+    return (*sets, *(f"density:{source}" for source in known.density.sources))
+
+
+def open_work(
+    name: str,
+    data_dir: Path | str,
+    config: Path | str | None = None,
+    features: tuple[int, int] | None = None,
+) -> Work:
+    """The work of that name. Raises ConfigError or UsageError for one that there is not."""
+    kind, separator, _ = name.partition(SEPARATOR)
+    if not separator:
+        return ModelTypeWork(open_subject(name, data_dir, config, features))
+    if name not in staged_names(Path(config) if config else None):
+        raise UsageError(f"work {name!r}", "one that the configuration names", "correct the configuration")
+    return KINDS[kind](name, Path(data_dir), Path(config) if config else None)

@@ -1,0 +1,193 @@
+"""What a job can be at: the steps of a model type, or of other work; all kinds are listed in `kinds`."""
+
+from __future__ import annotations
+
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from precompute.artifacts.shelf import Shelf
+from precompute.errors import UsageError
+from precompute.jobs.record import JobRecord, StepDone
+from precompute.pipeline.plan import Plan, StepStatus, selection
+from precompute.pipeline.runner import UP_TO_DATE, Runner
+from precompute.pipeline.runs import prepare
+from precompute.pipeline.subjects import Subject
+from precompute.progress import Progress
+from precompute.settings import Operations
+
+if TYPE_CHECKING:
+    from precompute.density.stages import Stage
+    from precompute.jobs.recorder import Recorder
+
+SEPARATOR = ":"
+"""In the name of what is no model type, whose own name cannot hold it: `embeddings:demo:toy`."""
+
+
+class Work(ABC):
+    """Something that jobs bring up to date, step by step."""
+
+    kind: ClassVar[str]
+    """What its name begins with; empty for a model type."""
+    name: str
+    data_dir: Path
+    features: tuple[int, int] | None = None
+    """Only some features of a model type."""
+
+    @abstractmethod
+    def selection(self, asked: Iterable[str]) -> tuple[str, ...]:
+        """The steps that are asked for (none means all) and what they read, in the order of computation."""
+
+    @abstractmethod
+    def planned(self, names: tuple[str, ...], repaired: tuple[str, ...] = ()) -> dict[str, Any]:
+        """`steps` that are not up to date, and the `fingerprints` that their artifacts are to have."""
+
+    @abstractmethod
+    def run(self, record: JobRecord, recorder: Recorder) -> None:
+        """Bring what a record asks for up to date."""
+
+
+@dataclass(frozen=True)
+class ModelTypeWork(Work):
+    """The steps of a model type."""
+
+    subject: Subject
+    kind: ClassVar[str] = ""
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The model type's."""
+        return self.subject.model_type.name
+
+    @property
+    def data_dir(self) -> Path:  # type: ignore[override]
+        """The data directory."""
+        return self.subject.data_dir
+
+    @property
+    def features(self) -> tuple[int, int] | None:  # type: ignore[override]
+        """Those that are computed; None is all."""
+        return self.subject.settings.features
+
+    def selection(self, asked: Iterable[str]) -> tuple[str, ...]:
+        """By the registry of steps."""
+        return selection(asked, ())
+
+    def planned(self, names: tuple[str, ...], repaired: tuple[str, ...] = ()) -> dict[str, Any]:
+        """By a plan of the subject."""
+        plan = Plan(self.subject)
+
+        def is_up_to_date(name: str) -> bool:
+            return plan.status(name, look_for_run=False).state in UP_TO_DATE
+
+        lacking = [name for name in names if name in repaired or not is_up_to_date(name)]
+        return {"steps": tuple(lacking), "fingerprints": {name: plan.expected(name) for name in lacking}}
+
+    def run(self, record: JobRecord, recorder: Recorder) -> None:
+        """By the runner that commands use."""
+        from precompute.jobs.recorder import RecordingReporter
+        from precompute.pipeline.terminal import TerminalReporter
+
+        operations = Operations(workers=record.workers or os.cpu_count() or 1)
+        names, subject = self.selection(record.asked), self.subject
+        shown = TerminalReporter(names)
+
+        def say(line: str) -> None:
+            shown.say(line)
+            recorder.update(reason=line)
+
+        prepare(subject, operations.workers, say)
+        subject.directory.mkdir(parents=True, exist_ok=True)
+        for name in record.asked if record.verify else ():
+            if subject.shelf.pointer(name).is_symlink():
+                subject.shelf.verify(name)
+        # Taking the snapshot has changed what is expected: whoever asks now must find this job.
+        recorder.update(**self.planned(names), reason="")
+        Runner(subject, operations, RecordingReporter(shown, recorder)).run(names)
+
+
+class StagedWork(Work):
+    """Work whose steps follow each other, each reading those before it."""
+
+    STEPS: ClassVar[tuple[str, ...]]
+
+    def __init__(self, name: str, data_dir: Path, config: Path | None) -> None:
+        self.name, self.data_dir, self.config = name, data_dir, config
+
+    @abstractmethod
+    def shelf(self) -> Shelf:
+        """Where its artifacts are published."""
+
+    @property
+    def directory(self) -> Path:
+        """Where its artifacts lie."""
+        return self.shelf().directory
+
+    @abstractmethod
+    def status(self) -> tuple[StepStatus, ...]:
+        """The states of its steps, in order."""
+
+    @abstractmethod
+    def mark(self) -> Mapping[str, Any]:
+        """What determines its results, as far as that is known before anything is read."""
+
+    def selection(self, asked: Iterable[str]) -> tuple[str, ...]:
+        """All steps up to the last that is asked for. Raises UsageError for one that there is not."""
+        wanted = list(asked) or list(self.STEPS)
+        unknown = [name for name in wanted if name not in self.STEPS]
+        if unknown:
+            known = ", ".join(self.STEPS)
+            raise UsageError(f"unknown step {unknown[0]!r}", f"one of {known}", "correct the name")
+        return self.STEPS[: 1 + max(self.STEPS.index(name) for name in wanted)]
+
+    def planned(self, names: tuple[str, ...], repaired: tuple[str, ...] = ()) -> dict[str, Any]:
+        """By the states of its steps."""
+        from precompute.artifacts.manifest import fingerprint
+
+        states = {status.step: status.state for status in self.status()}
+        lacking = tuple(n for n in names if n in repaired or states.get(n) not in UP_TO_DATE)
+        mark = {"name": self.name, **self.mark()}
+        return {"steps": lacking, "fingerprints": {name: fingerprint(name, 1, mark, {}) for name in lacking}}
+
+
+class Told:
+    """Tells a record which step is at work, and of each that ended what it took."""
+
+    def __init__(self, recorder: Recorder, work: StagedWork) -> None:
+        self._recorder, self._work = recorder, work
+        self._step, self._began = "", 0.0
+
+    def begin(self, step: str, reason: str = "") -> None:
+        """A step begins, and with it the one before has ended."""
+        self.end()
+        self._step, self._began = step, time.monotonic()
+        nothing: dict[str, Any] = {"n_done": 0, "n_total": 0, "unit": "", "rate": None}
+        self._recorder.update(step=step, reason=reason, waiting=False, **nothing)
+        self._recorder.flush()
+
+    def end(self) -> None:
+        """The step at work has ended."""
+        if not self._step:
+            return
+        manifest = self._work.shelf().manifest(self._step)
+        done = StepDone(
+            step=self._step,
+            seconds=time.monotonic() - self._began,
+            n_bytes=manifest.n_bytes if manifest else 0,
+        )
+        self._recorder.update(done=(*self._recorder.record.done, done), step=None)
+        self._recorder.flush()
+        self._step = ""
+
+    def started(self, stage: Stage, reason: str) -> Progress:
+        """A stage of density weights begins."""
+        self.begin(stage.name, reason)
+        return self._recorder
+
+    def ended(self, _stage: Stage) -> None:
+        """It was computed."""
+        self.end()
