@@ -149,8 +149,7 @@
       app.set_props("emb-area", { data: "" });
       app.set_props("emb-cluster", { value: null });
     }
-    const plain = !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button);
-    if (target && target.classList.contains("statement-link") && plain) {
+    if (target && target.classList.contains("statement-link") && own.isPlainClick(event)) {
       event.preventDefault();
       openRow(Number(target.dataset.row));
     }

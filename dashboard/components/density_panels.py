@@ -13,8 +13,8 @@ from dashboard.components.elements import table
 from dashboard.components.facts import Fact, tiles
 from dashboard.components.graphs import graph
 from dashboard.components.menus import button_words, menu_target
+from dashboard.components.opened_statement import brief
 from dashboard.components.panels import empty, panel
-from dashboard.components.statement_panels import brief
 from dashboard.export import FORMATS
 from dashboard.figures import MARK, PROMOTED, Figure
 from dashboard.queries import Queries

@@ -44,7 +44,12 @@ def sorted_grid(
 
 
 def _definition(column: GridColumn, sorts: Sequence[Sort]) -> dict[str, Any]:
-    definition = {**described(column, sorts), "sortable": column.sortable, "minWidth": 70, "hide": column.hidden}
+    definition = {
+        **described(column, sorts),
+        "sortable": column.sortable,
+        "minWidth": 70,
+        "hide": column.hidden,
+    }
     if column.renderer:
         definition["cellRenderer"] = column.renderer
     if column.renderer in STRETCHED:

@@ -6,31 +6,25 @@ from collections.abc import Callable
 from typing import Any
 
 import dash_mantine_components as dmc
-import numpy as np
 from dash import Patch, dcc, html
 
 from dashboard import formats, map_figure, statement_figure
+from dashboard.components import statement_colours
 from dashboard.components.browser import spoken
 from dashboard.components.map_panels import CLUSTERS_LISTED, area_fields, repainted
 from dashboard.components.panels import empty
+from dashboard.components.statement_colours import colour_words, painted
 from dashboard.embedded import OpenedSet
 from dashboard.queries import Queries
-from dashboard.questions.statement_features import activation, texts_read
-from dashboard.questions.statements import COLUMN, StatementView, colours, density, lit
+from dashboard.questions.statement_features import texts_read
+from dashboard.questions.statements import StatementView, colours, lit
 from dashboard.raster import Window
-from dashboard.statement_figure import MOST_POINTS, Shown, StatementPaint
+from dashboard.statement_figure import MOST_POINTS, Shown
 from dashboard.tables import optional
 from dashboard.token_view import visible
 from precompute.corpus.subsets import SIZES
 from precompute.embeddings.named import SetName
 from precompute.errors import LightwellError
-
-COLOUR_NAMES = {"cluster": "Cluster", "density": "Density weight", "feature": "SAE feature"}
-LONGEST_KIND = 200
-LOG_RATIO = 50
-"""Numbers that are all positive and differ by more are coloured by their logarithm."""
-FEW_NUMBERS = 12
-"""Whole numbers that take no more values count as kinds."""
 
 
 def tabs(queries: Queries, path: str) -> html.Nav:
@@ -158,65 +152,6 @@ def _cluster_field(opened: OpenedSet, view: StatementView) -> dmc.Select:
     )
 
 
-def colour_words(colour: str) -> str:
-    """A thing that points can be coloured by, for people."""
-    return COLOUR_NAMES.get(colour) or visible(colour.removeprefix(COLUMN), keep_spaces=True)
-
-
-# Colours.
-
-
-def painted(queries: Queries, opened: OpenedSet, view: StatementView) -> StatementPaint:
-    """All statements in the colours of a view; grey where what would colour them is not there."""
-    version = (opened.version, queries.tables.fingerprint("activations"))
-    question = ("statement paint", opened.name, view.colour, view.feature)
-    try:
-        return queries.tables.memo.get(question, version, lambda: _painted(queries, opened, view))
-    except LightwellError:
-        return statement_figure.plain(opened.n)
-
-
-def _painted(queries: Queries, opened: OpenedSet, view: StatementView) -> StatementPaint:
-    if view.colour == "cluster":
-        names = dict(opened.clusters.select("cluster", "named").iter_rows())
-        values = opened.points["cluster"].replace_strict(names, default=None)
-        return statement_figure.by_kind(values, "in no cluster")
-    if view.colour == "density":
-        title = "Density weight, uniform shares (log scale)"
-        return statement_figure.by_number(density(queries, opened), title, log_scale=True)
-    if view.colour == "feature":
-        if view.feature is None:
-            return statement_figure.plain(opened.n)
-        acts = activation(queries, opened, view.feature)
-        return statement_figure.by_number(acts, f"Greatest activation of {view.feature}", none="unknown")
-    return _by_column(opened, view.colour.removeprefix(COLUMN))
-
-
-def _by_column(opened: OpenedSet, name: str) -> StatementPaint:
-    values = opened.column(name)
-    if not values.dtype.is_numeric() or values.n_unique() <= FEW_NUMBERS:
-        return statement_figure.by_kind(values, "no value")
-    numbers = values.cast(float).fill_null(np.nan).to_numpy()
-    known = numbers[np.isfinite(numbers)]
-    log_scale = bool(len(known) and known.min() > 0 and known.max() > LOG_RATIO * known.min())
-    title = colour_words(COLUMN + name) + (" (log scale)" if log_scale else "")
-    return statement_figure.by_number(numbers, title, log_scale)
-
-
-def legend(paint: StatementPaint) -> Any:
-    """What colours stand for, where they stand for kinds."""
-    return [
-        html.Li(
-            [
-                html.Span(className="kind-colour", style={"background": kind.colour}),
-                html.Span(visible(kind.name, keep_spaces=True, longest=LONGEST_KIND), className="kind-name"),
-                html.Span(formats.count(kind.n), className="kind-count"),
-            ]
-        )
-        for kind in paint.legend
-    ]
-
-
 # The figure.
 
 
@@ -257,7 +192,7 @@ def figure_panel(queries: Queries, opened: OpenedSet, view: StatementView, row: 
         [
             html.Div(graph, role="group", className="graph-frame", **spoken(words(opened))),
             html.Div(id="emb-hover", className="statement-hover", hidden=True),
-            html.Ul(legend(drawn.paint), id="emb-legend", className="map-legend"),
+            html.Ul(statement_colours.legend(drawn.paint), id="emb-legend", className="map-legend"),
             html.P(hint + more, className="caption"),
             area_fields("emb-area"),
         ],

@@ -11,10 +11,11 @@ from flask import Response, jsonify, request
 
 from dashboard import statement_export
 from dashboard.address import Address, parse
-from dashboard.components import statement_map, statement_panels
+from dashboard.components import opened_statement, statement_colours, statement_map, statement_panels
 from dashboard.components.browser import answered_in_browser, in_browser
 from dashboard.components.embedding_states import missing_set, outdated_set
-from dashboard.components.statement_panels import brief, grid_columns
+from dashboard.components.opened_statement import brief
+from dashboard.components.statement_panels import grid_columns
 from dashboard.export import FORMATS
 from dashboard.grid import rows_asked
 from dashboard.pages.page import Page
@@ -49,7 +50,7 @@ def layout(queries: Queries, asked: Address) -> html.Div:
     export = statement_panels.export_menu(queries)
     figure = statement_map.figure_panel(queries, opened, first, row)
     table = statement_panels.table_panel(opened, view, sorts)
-    below = [statement_panels.statement_frame(queries, opened, row), statement_panels.apart_frame()]
+    below = [opened_statement.statement_frame(queries, opened, row), statement_panels.apart_frame()]
     return html.Div(
         [
             _head(queries, [said, fields, export, controls]),
@@ -149,7 +150,7 @@ def register(app: Dash, queries: Queries) -> None:
         *chosen, row, window, place = given
         opened, view = viewed(queries, tuple(chosen), place)
         patch = statement_map.change(queries, opened, view, known_row(opened, row), window_of(window))
-        kinds = statement_map.legend(statement_map.painted(queries, opened, view))
+        kinds = statement_colours.legend(statement_colours.painted(queries, opened, view))
         return patch, statement_map.summary(queries, opened, view), kinds
 
     @app.callback(
@@ -172,7 +173,7 @@ def register(app: Dash, queries: Queries) -> None:
     def statement(row: object, place: object) -> Any:
         opened = set_of(queries, place if isinstance(place, dict) else {})
         number = known_row(opened, row)
-        return statement_panels.statement_panel(queries, opened, number), number is None
+        return opened_statement.statement_panel(queries, opened, number), number is None
 
     @app.callback(Output("emb-states", "children"), Input("emb-set", "data"))
     def freshness(place: object) -> Any:
@@ -181,7 +182,7 @@ def register(app: Dash, queries: Queries) -> None:
     @app.callback(Output("emb-strongest", "children"), row, place)
     def features(row: object, place: object) -> Any:
         opened = set_of(queries, place if isinstance(place, dict) else {})
-        return statement_panels.strongest_panel(queries, opened, known_row(opened, row))
+        return opened_statement.strongest_panel(queries, opened, known_row(opened, row))
 
     @app.callback(Output("emb-apart", "children"), *inputs[2:], place)
     def apart(*given: object) -> Any:

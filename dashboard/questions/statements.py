@@ -160,15 +160,17 @@ def _mask(n: int, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def density(queries: Queries, opened: OpenedSet) -> NDArray[np.float64]:
     """[n]: the density weight of each statement's text in shares of the uniform one, by the set's own
-    neighbour graph and the usual settings: more in sparse regions."""
+    neighbour graph and the usual settings: more in sparse regions; NaN for a vector of norm zero."""
     from precompute.density.weights import WeightSettings, distinct_weights, mean_distance
 
     def found() -> NDArray[np.float64]:
-        rows, _, cosine = opened.graph
-        weights = distinct_weights(
-            mean_distance(np.asarray(cosine, np.float64)), WeightSettings.model_validate({})
-        )
-        return (weights * len(weights))[np.searchsorted(rows, opened.first_rows)]
+        rows, index, cosine = opened.graph
+        weights = np.full(len(rows), np.nan)
+        has_place = np.asarray(index[:, :1] >= 0).all(axis=1)
+        distances = mean_distance(np.asarray(cosine, np.float64)[has_place])
+        weights[has_place] = distinct_weights(distances, WeightSettings.model_validate({}))
+        shares: NDArray[np.float64] = weights * has_place.sum()
+        return shares[np.searchsorted(rows, opened.first_rows)]
 
     return queries.tables.memo.get(("density of statements", opened.name), opened.version, found)
 
@@ -226,9 +228,10 @@ def nearest(opened: OpenedSet, row: int) -> Near:
     """The distinct texts nearest to a statement's, by the neighbour graph."""
     rows, index, cosine = opened.graph
     place = int(np.searchsorted(rows, opened.first_rows[row]))
-    near = np.asarray(rows[index[place, :NEAREST]]).tolist()
+    there = np.flatnonzero(np.asarray(index[place]) >= 0)[:NEAREST]
+    near = np.asarray(rows[np.asarray(index[place])[there]]).tolist()
     texts = opened.embedded.rows(near)["text"].to_list()
-    return Near(near, np.asarray(cosine[place, :NEAREST]).tolist(), texts)
+    return Near(near, np.asarray(cosine[place])[there].tolist(), texts)
 
 
 def same_text(opened: OpenedSet, row: int) -> list[int]:

@@ -52,12 +52,13 @@ class EmbeddingWork(StagedWork):
     def run(self, record: JobRecord, recorder: Recorder) -> None:
         """As the commands do."""
         from precompute.embeddings import compute as embed
+        from precompute.embeddings.operations import Operations
         from precompute.embeddings.map import compute_map
 
         sets, name = self._named()
         embedded, settings = sets.embedding_set(name), sets.settings(name)
         workers = record.workers or os.cpu_count() or 1
-        operations = embed.Operations(workers=workers)
+        operations = Operations(workers=workers)
         names = self.selection(record.asked)
 
         told = Told(recorder, self)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import polars as pl
 
-from dashboard.components.statement_panels import brief
+from dashboard.components.opened_statement import brief
 from dashboard.embedded import OpenedSet
 from dashboard.questions.statements import nearest
 from tests.browser.served import Visit

@@ -11,10 +11,11 @@ import polars as pl
 from dashboard.embedded import EmbeddedSets, OpenedSet
 from precompute.artifacts.manifest import InputEntry, Manifest, describe_files, fingerprint
 from precompute.corpus.texts import text_id
-from precompute.embeddings.compute import ROW_GROUP
 from precompute.embeddings.embedding_set import INFO, METADATA, OUTPUTS, STEP, VECTORS, EmbeddingSet
-from precompute.embeddings.map import GRAPH, GRAPH_FILES, MAP, MAP_FILES
+from precompute.embeddings.graph import FILES, GRAPH
+from precompute.embeddings.map import MAP, MAP_FILES
 from precompute.embeddings.named import SetName
+from precompute.embeddings.publishing import ROW_GROUP
 
 NAME = SetName("demo", "toy")
 D, K, N_CLUSTERS = 8, 6, 14
@@ -92,7 +93,7 @@ def publish_graph(embedded: EmbeddingSet, rows: np.ndarray, vectors: np.ndarray,
         index = (np.arange(n)[:, None] + np.arange(1, k + 1)) % n
         near = np.einsum("id,ikd->ik", vectors[rows], vectors[rows[index]])
     arrays = (rows.astype(np.int64), index.astype(np.int32), near.astype(np.float32))
-    for file, array in zip(GRAPH_FILES, arrays, strict=True):
+    for file, array in zip(FILES[:-1], arrays, strict=True):
         np.save(out / file, array)
     publish(embedded, GRAPH, (), (STEP,))
 

@@ -22,6 +22,7 @@ from dashboard.address import Address, AddressError
 from dashboard.app import create_app
 from dashboard.components import statement_map, statement_panels
 from dashboard.components.embedding_states import outdated_set
+from dashboard.components.opened_statement import brief
 from dashboard.embedded import OpenedSet
 from dashboard.export import FORMATS
 from dashboard.pages import embeddings as page
@@ -222,7 +223,7 @@ def test_rows_of_the_table_have_their_texts(queries: Queries, opened: OpenedSet)
     assert answer["rowCount"] == len(statements.lit(queries, opened, chosen))  # type: ignore[arg-type]
     texts = opened.column("text")
     for row in answer["rowData"]:
-        assert row["text"] == statement_panels.brief(texts[row["row"]])
+        assert row["text"] == brief(texts[row["row"]])
         assert row["source"] == opened.column("source")[row["row"]]
     assert page.answer(queries, request, NOTHING, {"model": "no"})["rowCount"] == 0
 
