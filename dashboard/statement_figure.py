@@ -103,7 +103,7 @@ def by_number(
     scale: list[list[Any]] = [[0, SILENT], [edge * 0.9, SILENT], [edge * 0.9, RARE_TO_FREQUENT[0]]]
     scale += [list(stop) for stop in zip(steps, RARE_TO_FREQUENT, strict=True)]
     marks = np.linspace(first, last, 5)
-    words = [formats.decimal(float(10**mark if log_scale else mark), 2) for mark in marks]
+    words = [formats.decimal(float(10**mark if log_scale else mark)) for mark in marks]
     absent = [] if usable.all() else [first - start]
     ticks = {
         "tickvals": [*absent, *marks.tolist()],

@@ -52,8 +52,8 @@ class EmbeddingWork(StagedWork):
     def run(self, record: JobRecord, recorder: Recorder) -> None:
         """As the commands do."""
         from precompute.embeddings import compute as embed
-        from precompute.embeddings.operations import Operations
         from precompute.embeddings.map import compute_map
+        from precompute.embeddings.operations import Operations
 
         sets, name = self._named()
         embedded, settings = sets.embedding_set(name), sets.settings(name)

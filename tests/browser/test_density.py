@@ -10,6 +10,7 @@ import pytest
 from dashboard import formats
 from dashboard.queries import Queries
 from dashboard.questions import density
+from tests.browser.checks_axe import check_axe
 from tests.browser.served import Visit, serving
 from tests.dashboard.made_artifacts import PlainArtifacts, make_artifacts
 from tests.dashboard.made_density import make_density
