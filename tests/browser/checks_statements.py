@@ -147,7 +147,7 @@ def check_many(visit: Visit, opened: OpenedSet) -> None:
     """More points than are drawn one by one: an image of the view, points once few are in it, which open."""
     open_set(visit, opened)
     image = "document.querySelector('#emb-figure .imagelayer image')"
-    visit.page.wait_for_function(f"{image} && {image}.getAttribute('xlink:href').length > 2000")
+    visit.page.wait_for_function(f"(({image}?.href?.baseVal) || '').length > 2000")
     assert visit.text("#emb-summary") == f"{opened.n:,} statements"
     row = outermost(opened)
     x, y = (float(axis[row]) for axis in opened.places)
