@@ -58,7 +58,7 @@ def _ask_view(jobs: Jobs, ask: Ask, records: Sequence[JobRecord]) -> dict[str, A
 
 def _blocked(jobs: Jobs, name: str) -> str:
     """Why it cannot be computed, in a sentence; empty where it can."""
-    reason = jobs.obstacles.of(name)
+    reason = jobs.obstacle(name)
     return f"It cannot be computed: {reason}." if reason else ""
 
 

@@ -101,6 +101,10 @@ class Jobs:
             return ModelTypeWork(self.subject(name))
         return open_work(name, self.board.data_dir, self._settings.config)
 
+    def obstacle(self, name: str) -> str:
+        """Why a model type cannot be computed, or empty; other work says so itself when it is tried."""
+        return self.obstacles.of(name) if name in self.names else ""
+
     def parse(self, text: object) -> Ask:
         """An ask that a browser sent; raises AddressError."""
         return asks.parse(text, self.works)
@@ -120,7 +124,7 @@ class Jobs:
         Raises LightwellError, in words for the person who asked.
         """
         self.obstacles.forget(ask.model_type)
-        if reason := self.obstacles.of(ask.model_type):
+        if reason := self.obstacle(ask.model_type):
             raise JobError(reason)
         order = Order(
             self.work(ask.model_type),

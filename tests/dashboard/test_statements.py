@@ -460,3 +460,14 @@ def test_errors_of_the_model_are_sentences(
     chosen = view(queries, opened, meaning="never asked before")
     shown = statement_map.said_of(lambda: statement_panels.apart_panel(queries, opened, chosen))
     assert "The model is away" in str(shown)
+
+
+def test_what_a_page_asks_of_a_set_is_answered(app: Dash) -> None:
+    """The button of a set: that it is needed, and nothing in its way that belongs to model types."""
+    told = app.server.test_client().get("/jobs/state", query_string={"ask": "embeddings:demo:tiny/*"}).json
+    view = told["asks"]["embeddings:demo:tiny/*"]
+    assert view["needed"]
+    assert not view["blocked"]
+    assert view["job"] is None
+    odd = app.server.test_client().get("/jobs/state", query_string={"ask": "embeddings:demo:tiny/idf"})
+    assert odd.status_code == 400
