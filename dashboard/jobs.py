@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 from dashboard import asks
@@ -54,6 +53,8 @@ class Jobs:
         known = () if artifacts is not None else load_config(settings.config).model_types
         self.names: tuple[str, ...] = tuple(known) or tuple(self._opened)
         """Model types that may be computed."""
+        self.works: tuple[str, ...] = (*self.names, *staged_names(settings.config))
+        """All that may be computed, by the names that asks have."""
         data_dir = artifacts.subject.data_dir if artifacts else data_directory(settings.data_dir)
         self.board = JobBoard(data_dir)
         chosen = command or os.environ.get(COMMAND_VARIABLE, "").split() or COMMAND
@@ -89,11 +90,6 @@ class Jobs:
     def subject(self, name: str) -> Subject:
         """A model type with the settings that hold now."""
         return as_chosen_now(self.artifacts(name).subject)
-
-    @cached_property
-    def works(self) -> tuple[str, ...]:
-        """All that may be computed, by the names that asks have."""
-        return (*self.names, *staged_names(self._settings.config))
 
     def work(self, name: str) -> Work:
         """What is computed under a name, with the settings that hold now."""

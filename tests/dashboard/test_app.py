@@ -206,7 +206,11 @@ def test_a_damaged_artifact_empties_its_panel_only(
     assert "--verify" in "".join(shown) or "missing or damaged" in "".join(shown)
 
 
-def test_commands_name_the_configuration_that_is_served(tmp_path: Path) -> None:
+def test_commands_name_the_configuration_that_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my types.toml").write_text("")
     settings = DashboardSettings(model_type="test", config=Path("my types.toml"), data_dir=Path("d"))
     app = create_app(settings, plain_artifacts(tmp_path))
     shown = [page(app, path) for path in EVERY_PATH]
