@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -27,6 +28,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 def main(argv: list[str]) -> int:
     """Serve until stopped; returns the exit code."""
     settings = read_settings(argv)
+    open_many_files()
     # Before anything is begun: a port that is taken, or a model type that is not known.
     listener = listen(settings.host, settings.port)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -43,7 +45,13 @@ def serve(application: Server, settings: DashboardSettings, listener: socket.soc
     """Answer requests, and compute behind what is missing, until a signal comes."""
     guard = Guard(application, settings.allowed_hosts, settings.auth)
     server = waitress.create_server(
-        guard, sockets=[listener], threads=8, ident="lightwell", max_request_body_size=LONGEST_UPLOAD
+        guard,
+        sockets=[listener],
+        threads=8,
+        ident="lightwell",
+        max_request_body_size=LONGEST_UPLOAD,
+        # Each array that is mapped keeps a file open, and select() takes no file with a number above 1,023.
+        asyncore_use_poll=True,
     )
     address = address_of(settings.host, listener, application.prefix)
     print(f"{settings.model_type}: {address}  (Ctrl-C stops)", flush=True)
@@ -51,6 +59,12 @@ def serve(application: Server, settings: DashboardSettings, listener: socket.soc
     if settings.precompute:
         threading.Thread(target=compute, args=(application,), name="precompute", daemon=True).start()
     server.run()
+
+
+def open_many_files() -> None:
+    """Let this process have as many files open as it may: often no more than 1,024 are allowed at first."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def compute(application: Server) -> None:

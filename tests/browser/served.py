@@ -46,7 +46,8 @@ def serving(artifacts: Artifacts, url_prefix: str = "", auth: str | None = None)
 def answering(application: Server, auth: str | None = None) -> Iterator[str]:
     """Answer requests in a thread; gives the base address."""
     guard = Guard(application, LOOPBACK_NAMES, auth)
-    server = waitress.create_server(guard, host="127.0.0.1", port=0, threads=8)
+    # As the real one: a test process may have a thousand files open.
+    server = waitress.create_server(guard, host="127.0.0.1", port=0, threads=8, asyncore_use_poll=True)
 
     def run() -> None:
         with suppress(OSError):  # Pages ask until the end, also while the sockets are being closed.

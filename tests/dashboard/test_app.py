@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from dashboard.settings import LOOPBACK_NAMES, DashboardSettings, parser, read_s
 from precompute.errors import ConfigError, ModelError, UsageError
 from precompute.pipeline.plan import StepStatus
 from tests.dashboard.made_artifacts import D_SAE, OUTPUTS, PlainArtifacts, plain_artifacts
+from tests.served_command import started
 
 SETTINGS = DashboardSettings(model_type="test")
 ROUTER = "..page.children...navigation.children...page-title.data...notice.children.."
@@ -246,6 +248,7 @@ def test_the_server_imports_nothing_heavy(artifacts: PlainArtifacts) -> None:
     """In a process of its own: every page is drawn, and no model code is loaded."""
     code = f"""
 import sys
+import urllib.request
 from pathlib import Path
 import dashboard.__main__
 from dashboard.app import create_app, page_for
@@ -335,3 +338,20 @@ def test_every_page_is_encoded_by_one_call(app: Dash, path: str) -> None:
 def test_half_a_character_gets_a_sentence(app: Dash, text: str) -> None:
     assert "expected" in page(app, "/" + text)
     assert "expected" in page(app, "/features", "?search=" + text + "&" + text + "=1")
+
+
+def test_a_server_with_a_thousand_open_files_answers(tmp_path: Path) -> None:
+    """select() takes no file with a number above 1,023."""
+    code = (
+        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 4096));"
+        "from dashboard import __main__ as served; raised = served.open_many_files;"
+        "taken = lambda: [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)];"
+        "served.open_many_files = lambda: (raised(), taken());"
+        "sys.exit(served.main(sys.argv[1:]))"
+    )
+    arguments = ["full", "--port", "0", "--no-precompute", "--data-dir", str(tmp_path)]
+    with (
+        started([sys.executable, "-c", code, *arguments]) as address,
+        urllib.request.urlopen(f"{address}/healthz", timeout=60) as answer,
+    ):
+        assert json.load(answer)["status"] == "ok"
