@@ -17,6 +17,7 @@ from dashboard.memo import Memo
 from precompute.corpus.subsets import SIZES
 from precompute.embeddings.embedding_set import EmbeddingSet
 from precompute.embeddings.freshness import STEPS
+from precompute.embeddings.graph import GRAPH, Graph, read_graph
 from precompute.embeddings.named import NamedSets, SetName
 from precompute.errors import ArtifactMissingError
 from precompute.pipeline.plan import StepStatus
@@ -77,14 +78,9 @@ class OpenedSet:
         return x, y
 
     @cached_property
-    def graph(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-        """rows [n_distinct], index and cosine [n_distinct, k] of the nearest distinct texts."""
-        directory = self.embedded.shelf.current("neighbors")
-        rows, index, cosine = (
-            np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in ("rows", "index", "cosine")
-        )
-        return rows, index, cosine
+    def graph(self) -> Graph:
+        """The nearest of each distinct text."""
+        return read_graph(self.embedded.shelf.current(GRAPH))
 
     @cached_property
     def first_rows(self) -> NDArray[np.int64]:

@@ -33,7 +33,7 @@ def corpus_examples(queries: Queries, opened: OpenedSet) -> NDArray[np.int64]:
     its place in the neighbour graph's rows; -1 for examples of other texts. Raises ArtifactMissingError."""
 
     def found() -> NDArray[np.int64]:
-        rows = opened.graph[0]
+        rows = opened.graph.rows
         ids = opened.column("text_id").gather(np.asarray(rows))
         known = pl.DataFrame({"text_id": ids, "place": np.arange(len(rows))})
         windows = queries.tables.table("windows", "corpus").select("text_id")
@@ -46,7 +46,7 @@ def corpus_examples(queries: Queries, opened: OpenedSet) -> NDArray[np.int64]:
 def texts_read(queries: Queries, opened: OpenedSet) -> NDArray[np.bool_]:
     """[n]: whether a statement's text is in the corpus, so that the store has its activations."""
     places = corpus_examples(queries, opened)
-    known = np.zeros(len(opened.graph[0]), dtype=bool)
+    known = np.zeros(len(opened.graph.rows), dtype=bool)
     known[places[places >= 0]] = True
     return known[_distinct(opened)]
 
@@ -59,7 +59,7 @@ def activation(queries: Queries, opened: OpenedSet, feature: int) -> NDArray[np.
         active = queries.activations(feature)
         owners = np.searchsorted(queries.row_index().indptr, np.asarray(active.rows), "right") - 1
         places = corpus_examples(queries, opened)[owners]
-        greatest = np.full(len(opened.graph[0]), np.nan, dtype=np.float32)
+        greatest = np.full(len(opened.graph.rows), np.nan, dtype=np.float32)
         all_places = corpus_examples(queries, opened)
         greatest[all_places[all_places >= 0]] = 0
         kept = places >= 0
@@ -198,7 +198,7 @@ def strongest(queries: Queries, opened: OpenedSet, row: int) -> Strongest:
 
 def _distinct(opened: OpenedSet) -> NDArray[np.int64]:
     """[n]: the place of each statement's text in the neighbour graph's rows."""
-    return np.searchsorted(opened.graph[0], opened.first_rows)
+    return np.searchsorted(opened.graph.rows, opened.first_rows)
 
 
 def _version(queries: Queries, opened: OpenedSet) -> tuple[object, ...]:

@@ -164,13 +164,13 @@ def density(queries: Queries, opened: OpenedSet) -> NDArray[np.float64]:
     from precompute.density.weights import WeightSettings, distinct_weights, mean_distance
 
     def found() -> NDArray[np.float64]:
-        rows, index, cosine = opened.graph
-        weights = np.full(len(rows), np.nan)
-        has_place = np.asarray(index[:, :1] >= 0).all(axis=1)
-        distances = mean_distance(np.asarray(cosine, np.float64)[has_place])
+        graph = opened.graph
+        weights = np.full(len(graph.rows), np.nan)
+        has_place = np.asarray(graph.index[:, :1] >= 0).all(axis=1)
+        distances = mean_distance(np.asarray(graph.cosine, np.float64)[has_place])
         weights[has_place] = distinct_weights(distances, WeightSettings.model_validate({}))
         shares: NDArray[np.float64] = weights * has_place.sum()
-        return shares[np.searchsorted(rows, opened.first_rows)]
+        return shares[np.searchsorted(graph.rows, opened.first_rows)]
 
     return queries.tables.memo.get(("density of statements", opened.name), opened.version, found)
 
@@ -226,12 +226,12 @@ class Near:
 
 def nearest(opened: OpenedSet, row: int) -> Near:
     """The distinct texts nearest to a statement's, by the neighbour graph."""
-    rows, index, cosine = opened.graph
-    place = int(np.searchsorted(rows, opened.first_rows[row]))
-    there = np.flatnonzero(np.asarray(index[place]) >= 0)[:NEAREST]
-    near = np.asarray(rows[np.asarray(index[place])[there]]).tolist()
+    graph = opened.graph
+    place = int(np.searchsorted(graph.rows, opened.first_rows[row]))
+    there = np.flatnonzero(np.asarray(graph.index[place]) >= 0)[:NEAREST]
+    near = np.asarray(graph.rows[np.asarray(graph.index[place])[there]]).tolist()
     texts = opened.embedded.rows(near)["text"].to_list()
-    return Near(near, np.asarray(cosine[place])[there].tolist(), texts)
+    return Near(near, np.asarray(graph.cosine[place])[there].tolist(), texts)
 
 
 def same_text(opened: OpenedSet, row: int) -> list[int]:

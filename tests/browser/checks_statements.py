@@ -41,7 +41,7 @@ def open_set(visit: Visit, opened: OpenedSet, **chosen: str) -> None:
 
 def outermost(opened: OpenedSet) -> int:
     """The statement that no other one covers: furthest to the right, the only one of its text."""
-    alone = opened.points.filter(pl.col("row").is_in(opened.graph[0].tolist()), pl.col("x").is_not_null())
+    alone = opened.points.filter(pl.col("row").is_in(opened.graph.rows.tolist()), pl.col("x").is_not_null())
     first = opened.first_rows
     single = np.bincount(first, minlength=opened.n) == 1
     alone = alone.filter(pl.Series(single[alone["row"].to_numpy()]))

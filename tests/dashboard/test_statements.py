@@ -165,7 +165,7 @@ def test_colours_of_numbers_grow_with_them(values: np.ndarray, log_scale: bool) 
 
 
 def test_density_weights_are_those_of_the_sets_own_graph(queries: Queries, opened: OpenedSet) -> None:
-    rows, _, cosine = opened.graph
+    rows, cosine = opened.graph.rows, opened.graph.cosine
     distance = 1 - np.asarray(cosine, float).mean(axis=1)
     slow = distance / distance.sum()
     assert slow.max() < 10 / len(rows)
