@@ -37,4 +37,4 @@ fi
 .venv/bin/mypy
 # One thread a process: two test processes share the cores better than their libraries would.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-.venv/bin/python -m pytest -m "$markers" -n "${LIGHTWELL_TEST_PROCESSES:-2}" --dist loadfile "$@"
+.venv/bin/python -m pytest -m "$markers" -n "${LIGHTWELL_TEST_PROCESSES:-2}" --dist loadfile --no-loadscope-reorder "$@"
