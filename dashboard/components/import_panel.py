@@ -14,6 +14,7 @@ from flask import Response, jsonify, request
 from dashboard.address import feature_path
 from dashboard.components.browser import spoken
 from dashboard.components.panels import panel
+from dashboard.downloads import Attachment, attached
 from dashboard.labelling.editing import read_author
 from dashboard.labelling.import_desk import ImportDesk, Waiting, read_side
 from dashboard.labelling.text import FIELD_NAMES, field, shown, signed
@@ -172,18 +173,16 @@ def taken_back(queries: Queries, batch: object, author: object) -> list[Any]:
 
 def exported(queries: Queries, ending: str) -> Response:
     """All labels as a file."""
-    try:
-        store = queries.labels.store
+
+    def made() -> Attachment:
+        store, name = queries.labels.store, f"{queries.model_type.name}-labels.{ending}"
         if ending == "json":
-            text = as_json(store.sae, store.changes())
-        else:  # Spreadsheets take a file for UTF-8 by this mark.
-            text = "\ufeff" + as_csv(store.sae, store.current().values())
-    except LightwellError as error:
-        return Response(f"lightwell: {error}\n", 400, content_type="text/plain; charset=utf-8")
-    name = f"{queries.model_type.name}-labels.{ending}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    kinds = {"json": "application/json", "csv": "text/csv; charset=utf-8"}
-    return Response(text, content_type=kinds[ending], headers=headers)
+            return Attachment(name, as_json(store.sae, store.changes()), "application/json")
+        # Spreadsheets take a file for UTF-8 by this mark.
+        text = "\ufeff" + as_csv(store.sae, store.current().values())
+        return Attachment(name, text, "text/csv; charset=utf-8")
+
+    return attached(made)
 
 
 def register(app: Dash, queries: Queries) -> None:

@@ -6,21 +6,22 @@ from typing import Any
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html
-from flask import Response, request
+from flask import Response
 
 from dashboard import formats
-from dashboard.address import Address, parse
+from dashboard.address import Address
 from dashboard.asks import Ask
 from dashboard.components import density_panels, statement_map
 from dashboard.components.browser import in_browser, spoken
 from dashboard.components.embedding_states import outdated_weights
 from dashboard.components.panels import empty
+from dashboard.downloads import Attachment, asked_at, attached, table_file
 from dashboard.export import FORMATS
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
 from dashboard.questions import density
 from dashboard.questions.density import CHOICES, settings_of
-from precompute.errors import ArtifactMissingError, CorruptArtifactError, LightwellError
+from precompute.errors import ArtifactMissingError, CorruptArtifactError
 
 
 def layout(queries: Queries, asked: Address) -> html.Div:
@@ -71,17 +72,14 @@ def layout(queries: Queries, asked: Address) -> html.Div:
 
 def download(queries: Queries, ending: str) -> Response:
     """The weights of the request's address as a file."""
-    try:
-        asked = parse("/density", request.query_string.decode("utf-8", "replace")).parameters
+
+    def made() -> Attachment:
+        asked = asked_at("/density").parameters
         run = density.opened(queries, asked.get("source"))
         table = density.exported(density.weighed(queries, run, settings_of(run, asked)))
-    except LightwellError as error:
-        return Response(f"lightwell: {error}\n", 400, content_type="text/plain; charset=utf-8")
-    headers = {
-        "Content-Disposition": f'attachment; filename="{run.name}-density-weights.{ending}"',
-        "Cache-Control": "no-store",
-    }
-    return Response(FORMATS[ending].pieces(table), content_type=FORMATS[ending].mime_type, headers=headers)
+        return table_file(table, f"{run.name}-density-weights", ending)
+
+    return attached(made)
 
 
 def register(app: Dash, queries: Queries) -> None:

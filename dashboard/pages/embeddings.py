@@ -16,6 +16,7 @@ from dashboard.components.browser import answered_in_browser, in_browser
 from dashboard.components.embedding_states import missing_set, outdated_set
 from dashboard.components.opened_statement import brief
 from dashboard.components.statement_panels import grid_columns
+from dashboard.downloads import Attachment, asked_at, attached, table_file
 from dashboard.export import FORMATS
 from dashboard.grid import rows_asked
 from dashboard.pages.page import Page
@@ -117,16 +118,12 @@ def hover(queries: Queries) -> Response:
 
 def download(queries: Queries, ending: str) -> Response:
     """What the view of the request's address lights up, as a file."""
-    try:
-        asked = parse("/embeddings", request.query_string.decode("utf-8", "replace"))
-        table, name = statement_export.exported(queries, asked.parameters)
-    except LightwellError as error:
-        return Response(f"lightwell: {error}\n", 400, content_type="text/plain; charset=utf-8")
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}.{ending}"',
-        "Cache-Control": "no-store",
-    }
-    return Response(FORMATS[ending].pieces(table), content_type=FORMATS[ending].mime_type, headers=headers)
+
+    def made() -> Attachment:
+        table, name = statement_export.exported(queries, asked_at("/embeddings").parameters)
+        return table_file(table, name, ending)
+
+    return attached(made)
 
 
 def register(app: Dash, queries: Queries) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
-from flask import Response, request
+from flask import Response
 
 from dashboard import columns, formats, grid
-from dashboard.address import Address, parse
+from dashboard.address import Address
 from dashboard.asks import Ask
 from dashboard.columns import COLUMNS, COLUMNS_PARAMETER
 from dashboard.components import set_menu, view_bar
@@ -19,6 +19,7 @@ from dashboard.components.choices import search_field
 from dashboard.components.compute import control
 from dashboard.components.feature_grid import feature_grid
 from dashboard.components.panels import absent
+from dashboard.downloads import asked_at, attached, table_file
 from dashboard.export import FORMATS, exported
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
@@ -125,14 +126,8 @@ def chips(queries: Queries, request: object, search: object, chosen: object, mem
 
 def download(queries: Queries, ending: str) -> Response:
     """The view of the request's address as a file; one sentence where there is no such view."""
-    try:
-        table = exported(queries, parse("/features", request.query_string.decode("utf-8", "replace")))
-    except LightwellError as error:
-        return Response(f"lightwell: {error}\n", 400, content_type="text/plain; charset=utf-8")
-    name = f"{queries.model_type.name}-features.{ending}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    chosen = FORMATS[ending]
-    return Response(chosen.pieces(table), content_type=chosen.mime_type, headers=headers)
+    name = f"{queries.model_type.name}-features"
+    return attached(lambda: table_file(exported(queries, asked_at("/features")), name, ending))
 
 
 def register(app: Dash, queries: Queries) -> None:

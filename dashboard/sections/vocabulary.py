@@ -9,11 +9,10 @@ from dashboard import figures
 from dashboard.address import Address, feature_number
 from dashboard.components.data_table import histogram_table
 from dashboard.components.graphs import graph
-from dashboard.export import csv_pieces
+from dashboard.downloads import Attachment, attached, table_file
 from dashboard.queries import Queries
 from dashboard.questions.token_effects import all_effects
 from dashboard.sections.section import Filling, Section
-from precompute.errors import LightwellError
 
 FILE = "effects.csv"
 
@@ -33,14 +32,13 @@ def _whole(queries: Queries, feature: int) -> html.A:
 
 def download(queries: Queries, number: str) -> Response:
     """Effect and rank of every token as a file; one sentence where there is no such feature."""
-    try:
+
+    def made() -> Attachment:
         feature = feature_number(number, queries.d_sae())
-        table = all_effects(queries, feature)
-    except LightwellError as error:
-        return Response(f"lightwell: {error}\n", 404, content_type="text/plain; charset=utf-8")
-    name = f"{queries.model_type.name}-{feature}-{FILE}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return Response(csv_pieces(table), content_type="text/csv; charset=utf-8", headers=headers)
+        name = f"{queries.model_type.name}-{feature}-{FILE.removesuffix('.csv')}"
+        return table_file(all_effects(queries, feature), name, "csv")
+
+    return attached(made, refusal=404)
 
 
 def register(app: Dash, queries: Queries) -> None:
