@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from precompute.density.neighbors import (
     SearchSettings,
 )
 from precompute.density.neighbors import write_graph as search
+from precompute.density.vectors import FLOATS_PER_BLOCK, Vectors
 from precompute.embeddings.embedding_set import VECTORS, EmbeddingSet
 from precompute.geometry.knn import Neighbors
 from precompute.progress import Progress
@@ -28,8 +28,6 @@ FILES = ("rows.npy", "index.npy", "cosine.npy", "search.json")
 """Of the graph: its texts, their nearest, and how these were searched."""
 SCRATCH = "search"
 """Where a search keeps what it has found; one that was killed there goes on."""
-NUMBERS_PER_BLOCK = 2**24
-"""Of one block of vectors (64 MB in float32)."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def write_graph(embedded: EmbeddingSet, how: Search, out: Path) -> None:
     """Search the nearest of every distinct text, and keep them as FILES."""
     metadata = embedded.metadata.select("row", "duplicate_of").collect()
     rows = metadata.filter(pl.col("duplicate_of").is_null())["row"].to_numpy().astype(np.int64)
-    (present,) = np.nonzero(have_length(embedded.vectors, rows))
+    (present,) = np.nonzero(have_length(embedded, rows))
     scratch = out / SCRATCH
     found = searched(embedded, rows[present], how, scratch)
     index = np.full((len(rows), found.index.shape[1]), -1, np.int32)
@@ -90,11 +88,6 @@ def searched(embedded: EmbeddingSet, rows: Int64[np.ndarray, " n"], how: Search,
     return Neighbors(index.astype(np.int64), cosine)
 
 
-def recall_of(directory: Path) -> float:
-    """Share of the exact neighbours that the graph holds; 1 where the search was exact."""
-    return float(json.loads((directory / FILES[-1]).read_text())["recall"])
-
-
 def clear(scratch: Path) -> None:
     """Take a finished search's files away."""
     for path in scratch.iterdir():
@@ -102,11 +95,10 @@ def clear(scratch: Path) -> None:
     scratch.rmdir()
 
 
-def have_length(values: NDArray[np.floating], rows: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+def have_length(embedded: EmbeddingSet, rows: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
     """Whether the vectors of some rows are other than zero; read a block at a time."""
-    size = max(1, NUMBERS_PER_BLOCK // max(1, values.shape[1]))
-    blocks = [np.any(values[rows[a : a + size]] != 0, axis=1) for a in range(0, len(rows), size)]
-    return np.concatenate([np.zeros(0, dtype=bool), *blocks])
+    long: np.ndarray = Vectors.of(embedded.vectors, rows).inverse_norm > 0
+    return long
 
 
 def _float32_file(embedded: EmbeddingSet, scratch: Path) -> Path:
@@ -116,7 +108,7 @@ def _float32_file(embedded: EmbeddingSet, scratch: Path) -> Path:
         return own
     path = scratch / VECTORS
     copy = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=values.shape)
-    size = max(1, NUMBERS_PER_BLOCK // max(1, values.shape[1]))
+    size = max(1, FLOATS_PER_BLOCK // max(1, values.shape[1]))
     for first in range(0, len(values), size):
         copy[first : first + size] = values[first : first + size]
     copy.flush()

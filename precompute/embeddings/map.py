@@ -159,7 +159,7 @@ def _places(
 ) -> Float32[np.ndarray, "n 2"]:
     """Each distinct text's place in the plane; NaN for a vector of norm zero, which has none."""
     points = np.full((len(graph.rows), 2), np.nan, dtype=np.float32)
-    (present,) = np.nonzero(have_length(embedded.vectors, graph.rows))
+    (present,) = np.nonzero(have_length(embedded, graph.rows))
     if not len(present):
         return points
     within = np.searchsorted(present, graph.index[present]).astype(np.int64)

@@ -21,7 +21,7 @@ from precompute.embeddings import open_embeddings
 from precompute.embeddings.compute import compute
 from precompute.embeddings.embedding_set import SetSettings
 from precompute.embeddings.freshness import Freshness
-from precompute.embeddings.graph import GRAPH, SCRATCH, read_graph, recall_of
+from precompute.embeddings.graph import FILES, GRAPH, SCRATCH, read_graph
 from precompute.embeddings.map import compute_map
 from precompute.embeddings.operations import Operations
 from precompute.embeddings.search import nearest_rows, search, similar
@@ -209,7 +209,8 @@ def test_the_graph_is_that_of_an_exact_search(computed: Embedder) -> None:
     expected = nearest(embedded.vectors[graph.rows].astype(np.float32), 15)
     np.testing.assert_array_equal(graph.index, expected.index)
     np.testing.assert_allclose(graph.cosine, expected.cosine, atol=1e-6)
-    assert recall_of(embedded.shelf.current(GRAPH)) == 1
+    record = json.loads((embedded.shelf.current(GRAPH) / FILES[-1]).read_text())
+    assert (record["index"], record["recall"]) == ("flat", 1)
 
 
 def test_a_set_too_large_to_lay_out_whole_has_a_place_for_every_text(own: Embedder) -> None:
