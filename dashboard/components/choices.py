@@ -30,15 +30,23 @@ def field(
 
 
 def search_field(
-    name: str, value: str, example: str, label: str, *, size: str = "sm", width: int | None = None
+    name: str,
+    value: str,
+    example: str,
+    label: str,
+    *,
+    size: str = "sm",
+    width: int | None = None,
+    by_enter: bool = False,
 ) -> dmc.TextInput:
-    """A field whose search takes effect while one types; without a width it has the style sheet's."""
+    """A field whose search takes effect while one types, or where that costs too much at Enter; without a
+    width it has the style sheet's."""
     wide = {} if width is None else {"w": width}
     look = "grid-search" if size == "sm" else ""
     return dmc.TextInput(
         id=name,
         value=value,
-        debounce=250,
+        debounce=True if by_enter else 250,
         placeholder=example,
         size=size,
         className=look,

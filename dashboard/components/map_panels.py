@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -92,23 +92,22 @@ def controls(queries: Queries, view: MapView, area: str) -> html.Div:
     clear = html.Button("Clear", id="map-clear", className="bar-button", title="Light up everything")
     chosen_area = dcc.Store(id="map-area", data=area)
     sets = [set_field(queries, view), set_menu(queries)]
-    parts = [colour, feature, search, _cluster_field(queries, view), *sets, clear, chosen_area]
+    listed = clusters(queries).select("cluster", "named", "n_features").iter_rows()
+    known = cluster_field("map-cluster", listed, view.cluster, 240)
+    parts = [colour, feature, search, known, *sets, clear, chosen_area]
     return html.Div(parts, className="map-bar")
 
 
-def _cluster_field(queries: Queries, view: MapView) -> dmc.Select:
-    rows = clusters(queries).iter_rows(named=True)
+def cluster_field(name: str, found: Iterable[tuple[Any, ...]], chosen: int | None, width: int) -> dmc.Select:
+    """A field to choose a cluster that lights up, from numbers, names and sizes."""
     data = [
-        {
-            "value": str(row["cluster"]),
-            "label": f"{visible(row['named'], keep_spaces=True)} ({row['n_features']})",
-        }
-        for row in rows
+        {"value": str(cluster), "label": f"{visible(named, keep_spaces=True)} ({n:,})"}
+        for cluster, named, n in found
     ]
     return dmc.Select(
-        id="map-cluster",
+        id=name,
         data=data,
-        value=None if view.cluster is None else str(view.cluster),
+        value=None if chosen is None else str(chosen),
         searchable=True,
         clearable=True,
         clearButtonProps=spoken("Choose no cluster"),
@@ -116,7 +115,7 @@ def _cluster_field(queries: Queries, view: MapView) -> dmc.Select:
         nothingFoundMessage="No cluster has this in its name",
         placeholder="Cluster",
         size="xs",
-        w=240,
+        w=width,
         **spoken("Cluster that lights up"),
     )
 

@@ -11,7 +11,8 @@ from dash import Patch, dcc, html
 from dashboard import formats, map_figure, statement_figure
 from dashboard.components import statement_colours
 from dashboard.components.browser import spoken
-from dashboard.components.map_panels import CLUSTERS_LISTED, area_fields, repainted
+from dashboard.components.choices import search_field
+from dashboard.components.map_panels import area_fields, cluster_field, repainted
 from dashboard.components.panels import empty
 from dashboard.components.statement_colours import colour_words, painted
 from dashboard.embedded import OpenedSet
@@ -21,7 +22,6 @@ from dashboard.questions.statements import StatementView, colours, lit
 from dashboard.raster import Window
 from dashboard.statement_figure import MOST_POINTS, Shown
 from dashboard.tables import optional
-from dashboard.token_view import visible
 from precompute.corpus.subsets import SIZES
 from precompute.embeddings.named import SetName
 from precompute.errors import LightwellError
@@ -107,14 +107,16 @@ def controls(queries: Queries, opened: OpenedSet, view: StatementView, area: str
         hideControls=True,
         **spoken("SAE feature whose activation colours the points"),
     )
+    contained, meant = "Search for statements that contain a text", "Search by meaning; Enter searches"
+    clusters = opened.clusters.select("cluster", "named", "n")
     parts = [
         colour,
         feature,
-        _text_field(
-            "emb-search", view.search, "Search: contains", "Search for statements that contain a text"
+        search_field("emb-search", view.search, "Search: contains", contained, size="xs", width=190),
+        search_field(
+            "emb-meaning", view.meaning, "Search by meaning", meant, size="xs", width=190, by_enter=True
         ),
-        _text_field("emb-meaning", view.meaning, "Search by meaning", "Search by meaning; Enter searches"),
-        _cluster_field(opened, view),
+        cluster_field("emb-cluster", clusters.iter_rows(), view.cluster, 220),
         html.Button("Clear", id="emb-clear", className="bar-button", title="Light up everything"),
         dcc.Store(id="emb-area", data=area),
         dcc.Store(id="emb-meaning-address", data=view.meaning),
@@ -122,34 +124,6 @@ def controls(queries: Queries, opened: OpenedSet, view: StatementView, area: str
         dcc.Store(id="emb-window"),
     ]
     return html.Div(parts, className="map-bar")
-
-
-def _text_field(name: str, value: str, placeholder: str, label: str) -> dmc.TextInput:
-    return dmc.TextInput(
-        id=name, value=value, debounce=400 if name == "emb-search" else True, placeholder=placeholder,
-        size="xs", w=190, **spoken(label),
-    )  # fmt: skip
-
-
-def _cluster_field(opened: OpenedSet, view: StatementView) -> dmc.Select:
-    data = [
-        {"value": str(cluster), "label": f"{visible(named, keep_spaces=True)} ({n:,})"}
-        for cluster, n, named in opened.clusters.select("cluster", "n", "named").iter_rows()
-    ]
-    return dmc.Select(
-        id="emb-cluster",
-        data=data,
-        value=None if view.cluster is None else str(view.cluster),
-        searchable=True,
-        clearable=True,
-        clearButtonProps=spoken("Choose no cluster"),
-        limit=CLUSTERS_LISTED,
-        nothingFoundMessage="No cluster has this in its name",
-        placeholder="Cluster",
-        size="xs",
-        w=220,
-        **spoken("Cluster that lights up"),
-    )
 
 
 # The figure.

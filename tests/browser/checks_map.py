@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlsplit
-
 import polars as pl
 
 from precompute.reading import Artifacts
+from tests.browser.lasso import lassoed
 from tests.browser.served import Visit
 
 FIRST = "#map-grid .ag-row[row-index='0'] [col-id='feature'] a"
@@ -92,23 +91,10 @@ def check_similarity(visit: Visit, artifacts: Artifacts) -> None:
 def check_lasso(visit: Visit, artifacts: Artifacts) -> None:
     """A lasso around the middle: its features in the table, its outline in the address; a reload keeps it."""
     opened(visit, "/map")
-    visit.page.locator("#map-figure .modebar-btn[data-val='lasso']").click()
-    box = visit.page.locator("#map-figure .nsewdrag").bounding_box()
-    assert box
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    reach = min(box["width"], box["height"]) / 3
-    corners = [(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)]
-    visit.page.mouse.move(x - reach, y - reach)
-    visit.page.mouse.down()
-    for a, b in corners[1:]:
-        visit.page.mouse.move(x + a * reach, y + b * reach, steps=6)
-    visit.page.mouse.up()
-    visit.page.wait_for_function("location.search.includes('area=')")
+    corners = lassoed(visit, "#map-figure")
     visit.page.locator("#map-summary", has_text="light up").wait_for()
     said = visit.text("#map-summary")
-    text = parse_qs(urlsplit(visit.page.url).query)["area"][0]
-    places = [tuple(map(float, corner.split(":"))) for corner in text.split(",")]
-    low, high = (pick(px for px, _ in places) for pick in (min, max))
+    low, high = (pick(x for x, _ in corners) for pick in (min, max))
     found = lit_features(visit)
     table = artifacts.table("feature_map").filter(pl.col("feature").is_in(found))
     assert 0 < len(found) == table.height

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlsplit
-
 import numpy as np
 import polars as pl
 
 from dashboard.components.opened_statement import brief
 from dashboard.embedded import OpenedSet
 from dashboard.questions.statements import nearest
+from tests.browser.lasso import lassoed
 from tests.browser.served import Visit
 
 DRAWN = "document.querySelector('#emb-figure .js-plotly-plot')?._fullData?.length === 4"
@@ -110,21 +109,9 @@ def check_search(visit: Visit, opened: OpenedSet) -> None:
 def check_lasso(visit: Visit, opened: OpenedSet) -> None:
     """A lasso around the middle: its polygon goes to the server; table, address and a reload agree."""
     open_set(visit, opened)
-    visit.page.locator("#emb-figure .modebar-btn[data-val='lasso']").click()
-    box = visit.page.locator("#emb-figure .nsewdrag").bounding_box()
-    assert box
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    reach = min(box["width"], box["height"]) / 3
-    visit.page.mouse.move(x - reach, y - reach)
-    visit.page.mouse.down()
-    for a, b in ((1, -1), (1, 1), (-1, 1), (-1, -1)):
-        visit.page.mouse.move(x + a * reach, y + b * reach, steps=6)
-    visit.page.mouse.up()
-    visit.page.wait_for_function("location.search.includes('area=')")
+    corners = lassoed(visit, "#emb-figure")
     visit.page.locator("#emb-summary", has_text="light up").wait_for()
     said = visit.text("#emb-summary")
-    text = parse_qs(urlsplit(visit.page.url).query)["area"][0]
-    corners = [tuple(map(float, corner.split(":"))) for corner in text.split(",")]
     (low_x, high_x), (low_y, high_y) = ((min(axis), max(axis)) for axis in zip(*corners, strict=True))
     px, py = opened.places
     n = int(((px > low_x) & (px < high_x) & (py > low_y) & (py < high_y)).sum())
