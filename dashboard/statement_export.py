@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import polars as pl
 
 from dashboard.queries import Queries
 from dashboard.questions.statements import listed, lit, set_of, statement_view
+
+
+def as_json(nested: pl.Series) -> pl.Series:
+    """Each value of a nested column as a JSON text, where there is one."""
+    texts = [
+        None if value is None else json.dumps(value, ensure_ascii=False, default=str)
+        for value in nested.to_list()
+    ]
+    return pl.Series(nested.name, texts, dtype=pl.String)
 
 
 def exported(queries: Queries, parameters: Mapping[str, str]) -> tuple[pl.DataFrame, str]:
@@ -20,7 +30,7 @@ def exported(queries: Queries, parameters: Mapping[str, str]) -> tuple[pl.DataFr
     texts = metadata if rows is None else metadata[rows]
     places = opened.points if rows is None else opened.points[rows]
     nested = [name for name, kind in texts.schema.items() if kind.is_nested()]
-    plain = texts.with_columns(pl.col(name).map_elements(str, return_dtype=pl.String) for name in nested)
+    plain = texts.with_columns(as_json(texts[name]) for name in nested)
     ours = pl.DataFrame(
         [found["row"], *places.select("x", "y").get_columns(), *found.drop("row").get_columns()]
     )

@@ -31,6 +31,7 @@ from dashboard.questions import statement_features, statements
 from dashboard.questions.feature_map import inside
 from dashboard.raster import Window
 from dashboard.settings import DashboardSettings
+from dashboard.statement_export import as_json
 from precompute.errors import ArtifactMissingError, LightwellError
 from tests import builders
 from tests.dashboard.made_artifacts import D_SAE, PlainArtifacts, make_artifacts
@@ -419,6 +420,15 @@ def test_what_lights_up_is_exported_whole(queries: Queries, opened: OpenedSet, a
         answer = app.server.test_client().get(f"/embeddings.{ending}", query_string={**PLACE, "cluster": "x"})
         assert answer.status_code == 400
         assert "expected" in answer.text
+
+
+@given(st.lists(st.none() | st.lists(st.text(max_size=30), max_size=30), max_size=6))
+def test_nested_columns_are_exported_as_json(values: list[list[str] | None]) -> None:
+    written = as_json(pl.Series("authors", values, dtype=pl.List(pl.String)))
+    assert [None if text is None else json.loads(text) for text in written] == values
+    records = [{"names": value, "n": i} for i, value in enumerate(values)]
+    kind = pl.Struct({"names": pl.List(pl.String), "n": pl.Int64})
+    assert [json.loads(text) for text in as_json(pl.Series("of", records, dtype=kind))] == records
 
 
 def test_a_point_tells_its_text(app: Dash, opened: OpenedSet) -> None:
