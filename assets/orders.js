@@ -177,10 +177,12 @@
         first.set(place, view.version);
       }
       const key = place + " " + view.version;
-      const arrived = !view.needed || view.version !== first.get(place);
+      const isWhole = control.dataset.fills === "page";
+      /* A whole page is drawn anew once, not after each step of its job. */
+      const arrived = !view.needed || (view.version !== first.get(place) && !(isWhole && view.job));
       if (arrived && !filled.has(key)) {
         keys.push(key);
-        const around = control.parentElement.closest("[id]");
+        const around = isWhole ? null : control.parentElement.closest("[id]");
         anchors.add(around ? around.id : "page");
       }
     }

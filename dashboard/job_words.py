@@ -11,9 +11,14 @@ from precompute.jobs.costs import Cost
 from precompute.jobs.record import JobRecord
 from precompute.jobs.works import SEPARATOR
 from precompute.pipeline.registry import steps
+from precompute.pipeline.subjects import READINGS
 
 STAGED: Mapping[str, str] = MappingProxyType(
-    {"embeddings": "Embeddings and map of", "density": "Density weights of"}
+    {
+        "embeddings": "Embeddings and map of",
+        "density": "Density weights of",
+        READINGS: "Features on the texts of an embedding set:",
+    }
 )
 """Before the name of work that is no model type."""
 ORIGINS: Mapping[str, str] = MappingProxyType(

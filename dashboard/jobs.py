@@ -23,7 +23,7 @@ from precompute.jobs.launcher import COMMAND, Launcher, Limits, Submission
 from precompute.jobs.orders import Order
 from precompute.jobs.record import RESUMABLE, JobError, JobRecord
 from precompute.jobs.space import free
-from precompute.jobs.works import ModelTypeWork, StagedWork, Work
+from precompute.jobs.works import ModelTypeWork, Work
 from precompute.pipeline.subjects import Subject, as_chosen_now, data_directory
 from precompute.reading import Artifacts, open_artifacts
 
@@ -83,8 +83,7 @@ class Jobs:
     def states(self, name: str) -> States:
         """The states of the steps of a model type or of other work."""
         if name not in self._states:
-            work = self.work(name)
-            self._states[name] = States(work if isinstance(work, StagedWork) else self.artifacts(name))
+            self._states[name] = States(self.artifacts(name) if name in self.names else self.work(name))
         return self._states[name]
 
     def subject(self, name: str) -> Subject:
@@ -107,10 +106,10 @@ class Jobs:
 
     def cost(self, ask: Ask) -> Cost | None:
         """What bringing it up to date is expected to take; None where that cannot be said."""
-        known = self.states(ask.model_type).all() if ask.model_type in self.names else {}
-        if not known:
+        work, known = self.work(ask.model_type), self.states(ask.model_type).all()
+        if not known or not isinstance(work, ModelTypeWork):
             return None
-        return expected_cost(self.subject(ask.model_type), known.values(), ask.steps)
+        return expected_cost(work.subject, known.values(), work.selection(ask.steps))
 
     # What is ordered.
 

@@ -16,6 +16,8 @@ from typing import Any
 
 from precompute.command_line import INTERRUPTED, CommandParser, positive, run_command
 from precompute.config import Config, load_config
+from precompute.embeddings.readings import STEPS as READ
+from precompute.embeddings.readings import open_reading
 from precompute.errors import UsageError
 from precompute.jobs.orders import Order, new_record
 from precompute.jobs.recorder import Recorder, RecordingReporter, recorded
@@ -47,6 +49,7 @@ def parser() -> CommandParser:
     add("--sae", type=Path, metavar="PATH", help="with --model-type auto: the SAE whose width decides")
     add("--config", type=Path, metavar="FILE", help="TOML file with model types of your own")
     add("--data-dir", type=Path, metavar="DIR", help="data directory (default: LIGHTWELL_DATA, or data)")
+    add("--texts", metavar="MODEL:SIZE", help="on the texts of an embedding set; by default example_features")
     add("--only", type=_names, default=[], metavar="STEP,...", help="these steps, and what they need")
     add("--skip", type=_names, default=[], metavar="STEP,...", help="all steps but these")
     add("--top-k", type=int, metavar="N", help="tokens kept each way for a feature; kept in settings.toml")
@@ -86,7 +89,7 @@ def main(argv: list[str]) -> int:
         return show_status(subject, arguments.json)
     if arguments.verify:
         return verify(subject)
-    names = selection(arguments.only, arguments.skip)
+    names = selection(arguments.only or _usual(arguments), arguments.skip)
     if arguments.plan:
         return show_plan(subject, names)
     return compute(subject, names, arguments)
@@ -100,7 +103,16 @@ def _subject(arguments: argparse.Namespace) -> Subject:
     if name == "auto":
         name = _name_by_width(load_config(arguments.config), arguments.sae)
     overrides = _chosen(arguments)
+    if arguments.texts:
+        if features:
+            raise UsageError("--texts beside some features alone", "one of them", "leave one out")
+        return open_reading(name, arguments.texts, arguments.data_dir, arguments.config, overrides)
     return open_subject(name, arguments.data_dir, arguments.config, features, overrides)
+
+
+def _usual(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The steps where none is named; none of them means all."""
+    return READ if arguments.texts and not arguments.skip else ()
 
 
 def _chosen(arguments: argparse.Namespace) -> dict[str, int]:

@@ -25,12 +25,15 @@ ORDERS = (
 """Stores through which buttons speak with the server."""
 
 
-def control(ask: Ask, label: str = "Compute") -> html.Output:
+def control(ask: Ask, label: str = "Compute", whole_page: bool = False) -> html.Output:
     """A button that has it computed, with the expected cost; then how far it is, and Cancel.
 
-    An element of a kind that no page uses otherwise, so that what the script draws in it stays apart.
+    What was computed is drawn in the part of the page around it, or all over the page. An element of a kind
+    that no page uses otherwise, so that what the script draws in it stays apart.
     """
     told: dict[str, Any] = {"data-ask": ask.key, "data-label": label}
+    if whole_page:
+        told["data-fills"] = "page"
     return html.Output(className="compute", **told)
 
 

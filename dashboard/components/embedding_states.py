@@ -7,15 +7,20 @@ from typing import Any
 
 from dash import html
 
+from dashboard import formats
 from dashboard.asks import Ask
 from dashboard.components.compute import control
 from dashboard.components.panels import empty
+from dashboard.embedded import OpenedSet
 from dashboard.queries import Queries
+from dashboard.questions.statement_features import reader, texts_read
 from dashboard.tables import optional
 from precompute.embeddings.named import SetName
+from precompute.embeddings.readings import texts_of
 from precompute.errors import LightwellError
 from precompute.pipeline.plan import StepStatus
 from precompute.pipeline.runner import UP_TO_DATE
+from precompute.pipeline.subjects import reading_name
 
 
 def missing_set(queries: Queries, name: SetName, error: LightwellError) -> html.Div:
@@ -51,10 +56,35 @@ def outdated(states: Sequence[StepStatus], ask: Ask, run: str) -> Any:
     said = "; ".join(f"{', '.join(steps)} {reason}" for reason, steps in reasons.items())
     parts = [
         html.P(f"Not up to date: {said}.", className="empty-sentence"),
-        control(ask),
+        control(ask, whole_page=True),
         html.Div(["Or run ", html.Code(run)], className="empty-command"),
     ]
     return html.Div(parts, className="empty outdated", role="status")
+
+
+def reading_state(queries: Queries, opened: OpenedSet) -> Any:
+    """On how many texts the activations of features are known, where that is not all, and what reads them."""
+    name, texts = queries.model_type.name, texts_of(opened.name)
+    ask = Ask(reading_name(name, texts))
+    run = f"python -m precompute.unified --model-type {name} --texts {texts}{queries.options}"
+    if reader(queries, opened) is not queries:
+        if queries.jobs is None or ask.model_type not in queries.jobs.works:
+            return None
+        known = queries.jobs.states(ask.model_type).all()
+        return outdated([known[step] for step in ask.names if step in known], ask, run)
+    n_read = optional(lambda: int(texts_read(queries, opened).sum())) or 0
+    if n_read == opened.n:
+        return None
+    said = (
+        f"Features of {name} are known on {n_read:,} of these {formats.plural(opened.n, 'text')}, those that "
+        "its corpus holds. Once it has read them all, any feature colours the whole map."
+    )
+    parts = [
+        html.P(said, className="empty-sentence"),
+        control(ask, "Read all", whole_page=True),
+        html.Div(["Or run ", html.Code(run)], className="empty-command"),
+    ]
+    return html.Div(parts, className="empty unread", role="status")
 
 
 def ask_for(name: SetName) -> Ask:

@@ -128,7 +128,7 @@ def strongest_panel(queries: Queries, opened: OpenedSet, row: int | None) -> Any
         feature_chip(queries, feature, formats.decimal(act), names.get(feature, f"Feature {feature}"))
         for feature, act in zip(found.features, found.maxima, strict=True)
     ]
-    whence = "from the corpus" if found.from_store else "read by the model now"
+    whence = "from the activation store" if found.from_store else "read by the model now"
     said = f"Greatest activation on its tokens, {whence}; {found.n_firing:,} features fire in all."
     return [html.Div(chips, className="chips"), html.P(said, className="caption")]
 

@@ -10,7 +10,7 @@ from dash import html
 from dashboard import formats, statement_figure
 from dashboard.embedded import OpenedSet
 from dashboard.queries import Queries
-from dashboard.questions.statement_features import activation
+from dashboard.questions.statement_features import activation, version
 from dashboard.questions.statements import COLUMN, StatementView, density
 from dashboard.statement_figure import StatementPaint
 from dashboard.token_view import visible
@@ -31,10 +31,10 @@ def colour_words(colour: str) -> str:
 
 def painted(queries: Queries, opened: OpenedSet, view: StatementView) -> StatementPaint:
     """All statements in the colours of a view; grey where what would colour them is not there."""
-    version = (opened.version, queries.tables.fingerprint("activations"))
     question = ("statement paint", opened.name, view.colour, view.feature)
+    known = version(queries, opened)
     try:
-        return queries.tables.memo.get(question, version, lambda: _painted(queries, opened, view))
+        return queries.tables.memo.get(question, known, lambda: _painted(queries, opened, view))
     except LightwellError:
         return statement_figure.plain(opened.n)
 

@@ -17,7 +17,7 @@ from dashboard.components.panels import empty
 from dashboard.components.statement_colours import colour_words, painted
 from dashboard.embedded import OpenedSet
 from dashboard.queries import Queries
-from dashboard.questions.statement_features import texts_read
+from dashboard.questions.statement_features import reader, texts_read, version
 from dashboard.questions.statements import StatementView, colours, lit
 from dashboard.raster import Window
 from dashboard.statement_figure import MOST_POINTS, Shown
@@ -135,9 +135,8 @@ def shown(queries: Queries, opened: OpenedSet, view: StatementView, row: int | N
     colours_of_points = None
     if opened.n > MOST_POINTS:
         question = ("statement rgb", opened.name, view.colour, view.feature)
-        version = (opened.version, queries.tables.fingerprint("activations"))
         colours_of_points = queries.tables.memo.get(
-            question, version, lambda: statement_figure.rgb(paint.painted)
+            question, version(queries, opened), lambda: statement_figure.rgb(paint.painted)
         )
     return Shown(opened.points, paint, colours_of_points, lit(queries, opened, view), row, view.area)
 
@@ -222,6 +221,8 @@ def _feature_words(queries: Queries, opened: OpenedSet, view: StatementView) -> 
     except LightwellError as error:
         return f"Activations are not there: {error}."
     name = queries.model_type.name
+    if reader(queries, opened) is not queries:
+        return f"Activations of {name} are known on {n_read:,} of them."
     if not n_read:
         return f"The corpus of {name} holds none of these texts, so no activation is known."
     return f"{n_read:,} of them are texts of the corpus of {name}, so that activations are known."

@@ -121,15 +121,14 @@ def apart_panel(queries: Queries, opened: OpenedSet, view: StatementView) -> Any
     found = apart(queries, opened, rows)
     if min(found.n_inside, found.n_outside) < FEWEST_READ:
         return empty(
-            f"Activations are known of {found.n_inside:,} distinct texts that light up and of "
-            f"{found.n_outside:,} others, by the corpus of {queries.model_type.name}; "
-            f"{FEWEST_READ} of each are needed"
+            f"Activations of {queries.model_type.name} are known on {found.n_inside:,} distinct texts that "
+            f"light up and on {found.n_outside:,} others; {FEWEST_READ} of each are needed"
         )
     names = named(queries, found.table["feature"].to_numpy())
     ways = [_way(queries, found.table, sign, names) for sign in (1, -1)]
     said = (
         f"{found.n_inside:,} distinct texts that light up against {found.n_outside:,} others, of those whose "
-        "activations are known from the corpus."
+        "activations are known."
     )
     return [html.P(said, className="caption", id="emb-apart-about"), *ways]
 

@@ -13,7 +13,7 @@ from dashboard import statement_export
 from dashboard.address import Address, parse
 from dashboard.components import opened_statement, statement_colours, statement_map, statement_panels
 from dashboard.components.browser import answered_in_browser, in_browser
-from dashboard.components.embedding_states import missing_set, outdated_set
+from dashboard.components.embedding_states import missing_set, outdated_set, reading_state
 from dashboard.components.opened_statement import brief
 from dashboard.components.statement_panels import grid_columns
 from dashboard.downloads import Attachment, asked_at, attached, table_file
@@ -21,7 +21,7 @@ from dashboard.export import FORMATS
 from dashboard.grid import rows_asked
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
-from dashboard.questions import statements
+from dashboard.questions import statement_features, statements
 from dashboard.questions.statements import CHOICES, PARAMETERS, known_row, set_of, statement_view
 from dashboard.sorted_rows import NO_ROWS, ordered, sorts_of_request, sorts_of_text
 from dashboard.statement_figure import window_of
@@ -82,7 +82,7 @@ def answer(queries: Queries, request: object, chosen: tuple[object, ...], place:
             replace(view, colour=statements.COLOURS[0]),
             tuple(sorts),
         )
-        version = (opened.version, queries.tables.fingerprint("activations"))
+        version = statement_features.version(queries, opened)
         named = [sort.column for sort in sorts]
         found = queries.tables.memo.get(
             question, version, lambda: ordered(statements.listed(queries, opened, view, named), sorts, "row")
@@ -174,7 +174,8 @@ def register(app: Dash, queries: Queries) -> None:
 
     @app.callback(Output("emb-states", "children"), Input("emb-set", "data"))
     def freshness(place: object) -> Any:
-        return outdated_set(queries, queries.embedded.name(place if isinstance(place, dict) else {}))
+        opened = set_of(queries, place if isinstance(place, dict) else {})
+        return [outdated_set(queries, opened.name), reading_state(queries, opened)]
 
     @app.callback(Output("emb-strongest", "children"), row, place)
     def features(row: object, place: object) -> Any:

@@ -1,5 +1,5 @@
-"""SAE features on the statements of an embedding set: from the activation store where the corpus holds a
-statement's text, and from the model for one statement that it does not hold."""
+"""SAE features on the statements of an embedding set: from a reading of the set where there is one, else from
+the corpus where that holds a statement's text, else, for one statement, from the model itself."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from dashboard.embedded import OpenedSet
 from dashboard.queries import Queries
 from dashboard.questions.differences import newcombe
 from dashboard.questions.passages import Passage, checked_text, read, uses
+from precompute.embeddings import readings
+from precompute.reading import Artifacts
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -28,8 +30,25 @@ APART = 12
 STEPS = ("corpus", "activations")
 
 
+def reader(queries: Queries, opened: OpenedSet) -> Queries:
+    """What knows the activations: the reading of the set where it is computed, or else the model type."""
+    read = queries.tables.memo.get(("reading", opened.name), None, lambda: _reading(queries, opened))
+    there = all(read.tables.fingerprint(step) for step in readings.STEPS)
+    return read if there else queries
+
+
+def _reading(queries: Queries, opened: OpenedSet) -> Queries:
+    subject = readings.reading_of(queries.artifacts.subject, queries.embedded, opened.name)
+    return Queries(Artifacts(subject))
+
+
+def version(queries: Queries, opened: OpenedSet) -> tuple[object, ...]:
+    """Names what activations on statements come from; another one as soon as a part is replaced."""
+    return _version(reader(queries, opened), opened)
+
+
 def corpus_examples(queries: Queries, opened: OpenedSet) -> NDArray[np.int64]:
-    """[n_examples]: the number of the set's distinct text that each example of the corpus is cut from, by
+    """[n_examples]: the number of the set's distinct text that each example of a reader is cut from, by
     its place in the neighbour graph's rows; -1 for examples of other texts. Raises ArtifactMissingError."""
 
     def found() -> NDArray[np.int64]:
@@ -44,8 +63,8 @@ def corpus_examples(queries: Queries, opened: OpenedSet) -> NDArray[np.int64]:
 
 
 def texts_read(queries: Queries, opened: OpenedSet) -> NDArray[np.bool_]:
-    """[n]: whether a statement's text is in the corpus, so that the store has its activations."""
-    places = corpus_examples(queries, opened)
+    """[n]: whether the activations on a statement's text are in a store."""
+    places = corpus_examples(reader(queries, opened), opened)
     known = np.zeros(len(opened.graph.rows), dtype=bool)
     known[places[places >= 0]] = True
     return known[_distinct(opened)]
@@ -53,27 +72,28 @@ def texts_read(queries: Queries, opened: OpenedSet) -> NDArray[np.bool_]:
 
 def activation(queries: Queries, opened: OpenedSet, feature: int) -> NDArray[np.float32]:
     """float32 [n]: the greatest activation of a feature on each statement's tokens; NaN for those whose
-    text is not in the corpus. Raises ArtifactMissingError where the store is not there."""
+    text was not read. Raises ArtifactMissingError where the store is not there."""
+    source = reader(queries, opened)
 
     def found() -> NDArray[np.float32]:
-        active = queries.activations(feature)
-        owners = np.searchsorted(queries.row_index().indptr, np.asarray(active.rows), "right") - 1
-        places = corpus_examples(queries, opened)[owners]
+        active = source.activations(feature)
+        owners = np.searchsorted(source.row_index().indptr, np.asarray(active.rows), "right") - 1
+        all_places = corpus_examples(source, opened)
+        places = all_places[owners]
         greatest = np.full(len(opened.graph.rows), np.nan, dtype=np.float32)
-        all_places = corpus_examples(queries, opened)
         greatest[all_places[all_places >= 0]] = 0
         kept = places >= 0
         np.maximum.at(greatest, places[kept], np.asarray(active.acts, dtype=np.float32)[kept])
         return greatest[_distinct(opened)]
 
-    return queries.tables.memo.get(
-        ("activation on statements", opened.name, feature), _version(queries, opened), found
+    return source.tables.memo.get(
+        ("activation on statements", opened.name, feature), _version(source, opened), found
     )
 
 
 @dataclass(frozen=True)
 class Presence:
-    """Which features fire on which of a set's distinct texts that are in the corpus."""
+    """Which features fire on which of a set's distinct texts that were read."""
 
     places: NDArray[np.int64]
     """[n_texts]: of each text in the neighbour graph's rows, ascending."""
@@ -88,11 +108,12 @@ class Presence:
 
 def presence(queries: Queries, opened: OpenedSet) -> Presence:
     """The pairs of the whole set, from `example_features`; raises ArtifactMissingError without it."""
+    source = reader(queries, opened)
 
     def found() -> Presence:
         from scipy.sparse import csr_matrix
 
-        arrays, of_example = example_features(queries), corpus_examples(queries, opened)
+        arrays, of_example = example_features(source), corpus_examples(source, opened)
         owned = np.flatnonzero(of_example >= 0)
         places, text = np.unique(of_example[owned], return_inverse=True)
         examples = csr_matrix(
@@ -101,15 +122,15 @@ def presence(queries: Queries, opened: OpenedSet) -> Presence:
                 np.asarray(arrays["features"], np.int32),
                 np.asarray(arrays["indptr"]),
             ),
-            shape=(len(of_example), queries.d_sae()),
+            shape=(len(of_example), source.d_sae()),
         )
         of_text = csr_matrix(
             (np.ones(len(owned), np.uint8), (text, owned)), shape=(len(places), len(of_example))
         )
         return Presence(places, of_text @ examples)
 
-    version = (_version(queries, opened), queries.tables.fingerprint("example_features"))
-    return queries.tables.memo.get(("presence", opened.name), version, found)
+    version = (_version(source, opened), source.tables.fingerprint("example_features"))
+    return source.tables.memo.get(("presence", opened.name), version, found)
 
 
 def example_features(queries: Queries) -> Mapping[str, NDArray[Any]]:
@@ -173,19 +194,19 @@ class Strongest:
     maxima: list[float]
     n_firing: int
     from_store: bool
-    """Whether they are of the activation store; otherwise the model has read the text now."""
+    """Whether they are of an activation store; otherwise the model has read the text now."""
 
 
 def strongest(queries: Queries, opened: OpenedSet, row: int) -> Strongest:
-    """The features of a statement; where the corpus does not have its text, the model reads it now."""
-    place = _distinct(opened)[row]
-    examples = np.flatnonzero(corpus_examples(queries, opened) == place)
+    """The features of a statement; where no store has its text, the model reads it now."""
+    place, source = _distinct(opened)[row], reader(queries, opened)
+    examples = np.flatnonzero(corpus_examples(source, opened) == place)
     if not len(examples):
         text = checked_text(opened.embedded.rows([row])["text"][0])
         found = uses(read(queries, Passage(text=text)))
         best = found[:STRONGEST]
         return Strongest([u.feature for u in best], [u.maximum for u in best], len(found), from_store=False)
-    arrays = example_features(queries)
+    arrays = example_features(source)
     spans = [slice(int(arrays["indptr"][e]), int(arrays["indptr"][e + 1])) for e in examples]
     features = np.concatenate([np.asarray(arrays["features"][span], dtype=np.int64) for span in spans])
     acts = np.concatenate([np.asarray(arrays["max_acts"][span], dtype=np.float64) for span in spans])

@@ -97,9 +97,17 @@ def with_ids(
         raise CorpusError(f"{path} that holds no text", "at least one text", "check the file")
     texts = table[text_column].cast(pl.String).fill_null("").alias("text")
     metadata = table.drop(text_column)
-    metadata = metadata.rename({name: f"_{name}" for name in metadata.columns if name in reserved})
+    taken = {*reserved, *metadata.columns}
+    metadata = metadata.rename({name: _free(name, taken) for name in metadata.columns if name in reserved})
     ids = pl.Series("text_id", [text_id(text) for text in texts], dtype=pl.String)
     return pl.DataFrame([ids, texts, *metadata.get_columns()])
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """A name with underscores before it, as many as make it none of those taken."""
+    while name in taken:
+        name = f"_{name}"
+    return name
 
 
 def _read(path: Path) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from precompute.errors import LightwellError
 from precompute.models.sae.header import SAEHeader
 from precompute.models.sae.registry import read_header
-from precompute.pipeline.plan import StepStatus, selection
+from precompute.pipeline.plan import StepStatus
 from precompute.pipeline.preflight import ACTIVE_PER_ROW, count_examples
 from precompute.pipeline.registry import steps
 from precompute.pipeline.runner import UP_TO_DATE
@@ -48,10 +48,10 @@ class Size:
     d_sae: int
 
 
-def expected_cost(subject: Subject, statuses: Iterable[StepStatus], asked: Iterable[str]) -> Cost:
-    """The cost of bringing the steps that are asked for, and what they read, up to date."""
+def expected_cost(subject: Subject, statuses: Iterable[StepStatus], names: Iterable[str]) -> Cost:
+    """The cost of bringing some steps, in the order of their computation, up to date."""
     known = {status.step: status for status in statuses}
-    needed = [known[name] for name in selection(asked, ()) if known[name].state not in UP_TO_DATE]
+    needed = [known[name] for name in names if known[name].state not in UP_TO_DATE]
     size = size_of(subject)
     seconds = sum(_seconds(status, size) for status in needed)
     n_bytes = sum(_bytes(status, size) for status in needed)

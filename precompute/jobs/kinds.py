@@ -1,10 +1,11 @@
 """The kinds of work of jobs. One name each, as asks and records have it: that of a model type, or
-`embeddings:MODEL:SIZE`, or `density:SOURCE`; a further kind is a class here and a line in KINDS."""
+`embeddings:MODEL:SIZE`, `readings:TYPE:MODEL:SIZE`, `density:SOURCE`; a further kind is a line in KINDS."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from precompute.jobs.record import JobRecord
 from precompute.jobs.works import SEPARATOR, ModelTypeWork, StagedWork, Told, Work
 from precompute.pipeline.plan import StepStatus
 from precompute.pipeline.registry import steps
-from precompute.pipeline.subjects import open_subject
+from precompute.pipeline.subjects import READINGS, open_subject, reading_name
 
 if TYPE_CHECKING:
     from precompute.density.stages import Wanted
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 class EmbeddingWork(StagedWork):
     """An embedding set with its neighbour graph and map: `embeddings:MODEL:SIZE`."""
 
-    kind = "embeddings"
     STEPS = ("embeddings", "neighbors", "map")
 
     def shelf(self) -> Shelf:
@@ -82,7 +82,6 @@ class EmbeddingWork(StagedWork):
 class DensityWork(StagedWork):
     """The density weights of the data directory's prompts, by a model source: `density:SOURCE`."""
 
-    kind = "density"
     STEPS = ("prompt_embeddings", "prompt_graph", "density_weights")
 
     def status(self) -> tuple[StepStatus, ...]:
@@ -146,23 +145,52 @@ class DensityWork(StagedWork):
         return weights_from(self.shelf(), embeddings, search, chosen, workers)
 
 
-KINDS: Mapping[str, type[StagedWork]] = MappingProxyType(
-    {work.kind: work for work in (EmbeddingWork, DensityWork)}
+def _open_reading(name: str, data_dir: Path, config: Path | None) -> ModelTypeWork:
+    from precompute.embeddings.readings import STEPS, open_reading
+
+    _, model_type, texts = name.split(SEPARATOR, 2)
+    return ModelTypeWork(open_reading(model_type, texts, data_dir, config), STEPS)
+
+
+def _steps_of_readings() -> tuple[str, ...]:
+    from precompute.embeddings.readings import STEPS
+
+    return STEPS
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Work that is no model type's own."""
+
+    steps: Callable[[], tuple[str, ...]]
+    """Those that are meant where none is named."""
+    open: Callable[[str, Path, Path | None], Work]
+    """The work of a name of this kind."""
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "embeddings": Kind(lambda: EmbeddingWork.STEPS, EmbeddingWork),
+        "density": Kind(lambda: DensityWork.STEPS, DensityWork),
+        READINGS: Kind(_steps_of_readings, _open_reading),
+    }
 )
-"""What is no model type, by what its name begins with."""
+"""By what their names begin with."""
 
 
 def steps_of(name: str) -> tuple[str, ...]:
     """The steps of a work, in the order of computation."""
     kind = name.partition(SEPARATOR)[0]
-    return KINDS[kind].STEPS if SEPARATOR in name and kind in KINDS else tuple(steps())
+    return KINDS[kind].steps() if SEPARATOR in name and kind in KINDS else tuple(steps())
 
 
 def staged_names(config: Path | None) -> tuple[str, ...]:
     """The names of all works that are no model type."""
     known = load_config(config)
-    sets = (f"embeddings:{model}:{size}" for model in known.embedding_models for size in SIZES)
-    return (*sets, *(f"density:{source}" for source in known.density.sources))
+    sets = [f"{model}:{size}" for model in known.embedding_models for size in SIZES]
+    readings = (reading_name(model_type, texts) for model_type in known.model_types for texts in sets)
+    embedded = (f"embeddings:{texts}" for texts in sets)
+    return (*embedded, *(f"density:{source}" for source in known.density.sources), *readings)
 
 
 def open_work(
@@ -177,4 +205,4 @@ def open_work(
         return ModelTypeWork(open_subject(name, data_dir, config, features))
     if name not in staged_names(Path(config) if config else None):
         raise UsageError(f"work {name!r}", "one that the configuration names", "correct the configuration")
-    return KINDS[kind](name, Path(data_dir), Path(config) if config else None)
+    return KINDS[kind].open(name, Path(data_dir), Path(config) if config else None)

@@ -16,7 +16,7 @@ from precompute.jobs.record import JobRecord, StepDone
 from precompute.pipeline.plan import Plan, StepStatus, selection
 from precompute.pipeline.runner import UP_TO_DATE, Runner
 from precompute.pipeline.runs import prepare
-from precompute.pipeline.subjects import Subject
+from precompute.pipeline.subjects import Subject, as_chosen_now
 from precompute.progress import Progress
 from precompute.settings import Operations
 
@@ -31,8 +31,6 @@ SEPARATOR = ":"
 class Work(ABC):
     """Something that jobs bring up to date, step by step."""
 
-    kind: ClassVar[str]
-    """What its name begins with; empty for a model type."""
     name: str
     data_dir: Path
     features: tuple[int, int] | None = None
@@ -47,21 +45,40 @@ class Work(ABC):
         """`steps` that are not up to date, and the `fingerprints` that their artifacts are to have."""
 
     @abstractmethod
+    def status(self) -> tuple[StepStatus, ...]:
+        """The states of its steps, in order."""
+
+    @property
+    @abstractmethod
+    def directory(self) -> Path:
+        """Where its artifacts lie."""
+
+    @abstractmethod
     def run(self, record: JobRecord, recorder: Recorder) -> None:
         """Bring what a record asks for up to date."""
 
 
 @dataclass(frozen=True)
 class ModelTypeWork(Work):
-    """The steps of a model type."""
+    """The steps of a model type, on its own corpus or on the texts of an embedding set."""
 
     subject: Subject
-    kind: ClassVar[str] = ""
+    usual: tuple[str, ...] = ()
+    """The steps that are meant where none is named; without them all."""
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """The model type's."""
-        return self.subject.model_type.name
+        """The subject's."""
+        return self.subject.name
+
+    @property
+    def directory(self) -> Path:
+        """The subject's."""
+        return self.subject.directory
+
+    def status(self) -> tuple[StepStatus, ...]:
+        """By a plan of the subject, with the settings that hold now."""
+        return Plan(as_chosen_now(self.subject)).statuses()
 
     @property
     def data_dir(self) -> Path:  # type: ignore[override]
@@ -75,7 +92,7 @@ class ModelTypeWork(Work):
 
     def selection(self, asked: Iterable[str]) -> tuple[str, ...]:
         """By the registry of steps."""
-        return selection(asked, ())
+        return selection(list(asked) or self.usual, ())
 
     def planned(self, names: tuple[str, ...], repaired: tuple[str, ...] = ()) -> dict[str, Any]:
         """By a plan of the subject."""
@@ -124,12 +141,8 @@ class StagedWork(Work):
 
     @property
     def directory(self) -> Path:
-        """Where its artifacts lie."""
+        """The shelf's."""
         return self.shelf().directory
-
-    @abstractmethod
-    def status(self) -> tuple[StepStatus, ...]:
-        """The states of its steps, in order."""
 
     @abstractmethod
     def mark(self) -> Mapping[str, Any]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from precompute.artifacts.shelf import Shelf
-from precompute.config import ModelType, load_config
+from precompute.config import CorpusConfig, ModelType, load_config
 from precompute.errors import ConfigError
 from precompute.settings import Settings
 
@@ -20,6 +20,8 @@ DATA_VARIABLE = "LIGHTWELL_DATA"
 DEFAULT_DATA = "data"
 SETTINGS_FILE = "settings.toml"
 DIRECTORY_PREFIX = "precomputed_"
+READINGS = "readings"
+"""What the name of a model type on other texts begins with."""
 TEST_FEATURES = (0, 256)
 """Features of a `--test` run."""
 
@@ -32,6 +34,13 @@ class Subject:
     settings: Settings
     directory: Path
     """`DATA/precomputed_{name}`, with a suffix where only some features are computed."""
+    texts: str = ""
+    """The embedding set, as `MODEL:SIZE`, whose texts are the corpus; empty where the model type's own is."""
+
+    @property
+    def name(self) -> str:
+        """Of the model type; `readings:TYPE:MODEL:SIZE` where its corpus is an embedding set."""
+        return reading_name(self.model_type.name, self.texts) if self.texts else self.model_type.name
 
     @property
     def shelf(self) -> Shelf:
@@ -65,6 +74,23 @@ def open_subject(
     directory = directory_of(name, data_dir, features)
     chosen = {**read_settings(directory), **(overrides or {}), "features": features}
     return Subject(model_type, _validated(chosen), directory)
+
+
+def on_texts(subject: Subject, corpus: CorpusConfig, texts: str, overrides: Mapping[str, Any]) -> Subject:
+    """A model type on the texts of an embedding set, in a directory of its own.
+
+    The subject's settings hold where `overrides` and those that were chosen for the reading say nothing.
+    """
+    directory = directory_of(reading_name(subject.model_type.name, texts), subject.data_dir)
+    chosen = {**subject.settings.model_dump(), **read_settings(directory), **overrides, "features": None}
+    return Subject(
+        subject.model_type.model_copy(update={"corpus": corpus}), _validated(chosen), directory, texts
+    )
+
+
+def reading_name(model_type: str, texts: str) -> str:
+    """The name of a model type on the texts of the embedding set `MODEL:SIZE`."""
+    return f"{READINGS}:{model_type}:{texts}"
 
 
 def _validated(chosen: Mapping[str, Any]) -> Settings:
@@ -108,8 +134,9 @@ def read_settings(directory: Path) -> dict[str, Any]:
 
 def as_chosen_now(subject: Subject) -> Subject:
     """The subject with the settings that its file holds now: a command may have changed them meanwhile."""
-    chosen = {**read_settings(subject.directory), "features": subject.settings.features}
-    return Subject(subject.model_type, _validated(chosen), subject.directory)
+    known = subject.settings.model_dump() if subject.texts else {}
+    chosen = {**known, **read_settings(subject.directory), "features": subject.settings.features}
+    return replace(subject, settings=_validated(chosen))
 
 
 def write_settings(directory: Path, overrides: Mapping[str, int]) -> None:

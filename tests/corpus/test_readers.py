@@ -47,6 +47,13 @@ def test_texts_come_in_file_order_with_their_ids_and_metadata(tmp_path: Path, su
         assert table["year"].to_list() == [2001, 2002, None, 2004]
 
 
+def test_columns_of_reserved_names_are_kept_beside_those_that_have_their_new_name(tmp_path: Path) -> None:
+    row = {"text": "a text", "n_tokens": 1, "_n_tokens": 2, "__n_tokens": 3, "text_id": "own"}
+    (read,) = read_corpus(write(tmp_path / "corpus.jsonl", [row])).to_dicts()
+    kept = {"_n_tokens": 2, "__n_tokens": 3, "___n_tokens": 1, "_text_id": "own"}
+    assert read == {"text_id": text_id("a text"), "text": "a text", **kept}
+
+
 @settings(max_examples=40)
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), min_size=1))
 def test_jsonl_keeps_every_text(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:

@@ -11,7 +11,7 @@ from precompute.jobs.processes import this_process
 from precompute.jobs.record import JobError, write_record
 from precompute.jobs.space import LEFTOVERS, dependants_of, free, leftover_bytes
 from precompute.jobs.works import ModelTypeWork
-from precompute.pipeline.plan import Plan
+from precompute.pipeline.plan import Plan, selection
 from precompute.pipeline.registry import steps
 from precompute.pipeline.subjects import Subject, open_subject
 from tests.jobs.conftest import take_away
@@ -75,7 +75,7 @@ def test_the_cost_is_that_of_the_last_time(subject: Subject) -> None:
 
 def test_the_cost_counts_what_is_read(subject: Subject) -> None:
     take_away(subject, "transpose", "idf")
-    cost = expected_cost(subject, Plan(subject).statuses(), ("histograms",))
+    cost = expected_cost(subject, Plan(subject).statuses(), selection(("histograms",), ()))
     assert cost.steps == ("transpose", "histograms")
     assert cost.n_bytes > 0
 
@@ -84,7 +84,7 @@ def test_the_cost_before_anything_was_computed(computed: TinyFiles, tmp_path_fac
     """By the size of the corpus and the SAE, within reason."""
     done = open_subject("mine", computed.root / "data", computed.config)
     bare = open_subject("mine", computed.root / "elsewhere", computed.config)
-    cost = expected_cost(bare, Plan(bare).statuses(), ())
+    cost = expected_cost(bare, Plan(bare).statuses(), selection((), ()))
     assert cost.steps == tuple(steps())
     n_bytes = sum(status.n_bytes for status in Plan(done).statuses())
     assert n_bytes / 30 < cost.n_bytes < n_bytes * 30
