@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +18,26 @@ from tests.tiny import TinyFiles, make_all
 settings.register_profile("lightwell", deadline=None)
 settings.load_profile("lightwell")
 
+LONGEST_FIRST = ("test_interruption.py", "test_demo.py", "test_own_model.py")
+"""Files whose tests take longest: a process that begins one of them last would work alone in the end."""
+
 Run = Callable[..., int]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files begin first; all others stay in their order."""
+    items.sort(key=lambda item: item.path.name not in LONGEST_FIRST)
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """As many threads after a test as before it: the order of sums, and so the last bits, depend on them."""
+    torch = sys.modules.get("torch")
+    wanted = int(os.environ.get("OMP_NUM_THREADS", "0")) or (torch.get_num_threads() if torch else 0)
+    yield
+    torch = sys.modules.get("torch")
+    if torch and wanted and torch.get_num_threads() != wanted:
+        torch.set_num_threads(wanted)
 
 
 def run(files: TinyFiles, *arguments: str) -> int:

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from precompute import open_artifacts
+from precompute.artifacts.digests import file_digest
 from precompute.pipeline.registry import steps
 from tests.conftest import run
 from tests.tiny import TinyFiles, make_config
@@ -31,13 +32,13 @@ def states(files: TinyFiles) -> dict[str, str]:
     return {status.step: status.state for status in artifacts.status()}
 
 
-def contents(directory: Path) -> dict[str, bytes]:
-    """Every published file of a subject, by its path below `artifacts`."""
+def contents(directory: Path) -> dict[str, str]:
+    """The digest of every published file of a subject, by its path below `artifacts`."""
     found = {}
     for pointer in sorted((directory / "artifacts").iterdir()):
         version = pointer.resolve()
         for path in sorted(p for p in version.rglob("*") if p.is_file()):
-            found[f"{pointer.name}/{path.relative_to(version)}"] = path.read_bytes()
+            found[f"{pointer.name}/{path.relative_to(version)}"] = file_digest(path)
     return found
 
 
@@ -201,8 +202,8 @@ def test_workers_and_backend_and_method_change_no_table(computed: TinyFiles, tmp
     assert [name for name in found if found[name] != expected[name]] == []
 
 
-def tables(directory: Path) -> dict[str, bytes]:
-    """The bytes of every artifact that is not an activation store."""
+def tables(directory: Path) -> dict[str, str]:
+    """The digest of every artifact that is not an activation store."""
     stores = ("activations/", "transpose/")
     return {
         name: content
