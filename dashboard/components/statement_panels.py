@@ -161,7 +161,7 @@ def apart_frame() -> Any:
     """Where the features are listed; filled once the page is there."""
     return panel(
         "Features that set it apart",
-        html.Div(empty("Looking …"), id="emb-apart"),
+        [html.Div(empty("Looking …"), id="emb-apart"), html.Div(id="emb-reading")],
         explanation="Shares of distinct texts on which a feature fires at least once, among those that light "
         "up and among all others. Effect: Cohen's h = 2 asin √p - 2 asin √q, about 0.2 small, 0.5 medium, "
         "0.8 large; the interval of the difference is Newcombe's. Each is for its feature alone: among "

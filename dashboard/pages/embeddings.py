@@ -174,8 +174,11 @@ def register(app: Dash, queries: Queries) -> None:
 
     @app.callback(Output("emb-states", "children"), Input("emb-set", "data"))
     def freshness(place: object) -> Any:
-        opened = set_of(queries, place if isinstance(place, dict) else {})
-        return [outdated_set(queries, opened.name), reading_state(queries, opened)]
+        return outdated_set(queries, queries.embedded.name(place if isinstance(place, dict) else {}))
+
+    @app.callback(Output("emb-reading", "children"), Input("emb-set", "data"))
+    def reading(place: object) -> Any:
+        return reading_state(queries, set_of(queries, place if isinstance(place, dict) else {}))
 
     @app.callback(Output("emb-strongest", "children"), row, place)
     def features(row: object, place: object) -> Any:
