@@ -17,7 +17,7 @@ from dashboard.states import States
 from precompute.config import load_config
 from precompute.errors import LightwellError
 from precompute.jobs.board import JobBoard
-from precompute.jobs.costs import Cost, expected_cost
+from precompute.jobs.costs import Cost
 from precompute.jobs.kinds import open_work, staged_names
 from precompute.jobs.launcher import COMMAND, Launcher, Limits, Submission
 from precompute.jobs.orders import Order
@@ -107,9 +107,7 @@ class Jobs:
     def cost(self, ask: Ask) -> Cost | None:
         """What bringing it up to date is expected to take; None where that cannot be said."""
         work, known = self.work(ask.model_type), self.states(ask.model_type).all()
-        if not known or not isinstance(work, ModelTypeWork):
-            return None
-        return expected_cost(work.subject, known.values(), work.selection(ask.steps))
+        return work.cost(known.values(), work.selection(ask.steps)) if known else None
 
     # What is ordered.
 

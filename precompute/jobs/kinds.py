@@ -15,12 +15,14 @@ from precompute.config import load_config
 from precompute.corpus.subsets import SIZES
 from precompute.errors import UsageError
 from precompute.jobs.record import JobRecord
+from precompute.jobs.staged_costs import Workload
 from precompute.jobs.works import SEPARATOR, ModelTypeWork, StagedWork, Told, Work
 from precompute.pipeline.plan import StepStatus
 from precompute.pipeline.registry import steps
 from precompute.pipeline.subjects import READINGS, open_subject, reading_name
 
 if TYPE_CHECKING:
+    from precompute.density.plan import Source
     from precompute.density.stages import Wanted
     from precompute.embeddings.named import NamedSets, SetName
     from precompute.jobs.recorder import Recorder
@@ -40,6 +42,14 @@ class EmbeddingWork(StagedWork):
         """By the model and the dataset as they are now."""
         sets, name = self._named()
         return sets.statuses(name)
+
+    def workload(self) -> Workload:
+        """By the dataset's file and the model's."""
+        sets, name = self._named()
+        settings = sets.settings(name)
+        embedded = sets.embedding_set(name)
+        model = settings.files(embedded.model).base
+        return Workload.of(embedded.dataset(settings).file, SIZES[name.size], model)
 
     def mark(self) -> Mapping[str, Any]:
         """How the set is asked for."""
@@ -92,6 +102,10 @@ class DensityWork(StagedWork):
             return tuple(StepStatus(n, "", "missing", "no prompts", 0, None, None) for n in self.STEPS)
         return statuses(self.shelf(), self._wanted(1))
 
+    def workload(self) -> Workload:
+        """By the prompts' file and the model's."""
+        return Workload.of(self._prompts(), None, self._source().files.base)
+
     def mark(self) -> Mapping[str, Any]:
         """The source and the settings."""
         return {"settings": self._settings()[1].model_dump(mode="json")}
@@ -108,6 +122,15 @@ class DensityWork(StagedWork):
             commands.prompts(place)
         workers = record.workers or os.cpu_count() or 1
         compute(self.shelf(), self._wanted(workers), Told(recorder, self), record.verify)
+
+    def _source(self) -> Source:
+        from precompute.density.plan import Source
+        from precompute.embeddings.encoder import EncoderOptions
+        from precompute.embeddings.model_directory import find_files
+
+        name = self.name.split(SEPARATOR, 1)[1]
+        model = load_config(self.config).density.sources[name]
+        return Source(name, find_files(model), EncoderOptions())
 
     def _prompts(self) -> Path:
         from precompute.density.commands import PROMPTS_FILE
@@ -132,16 +155,11 @@ class DensityWork(StagedWork):
 
     def _wanted(self, workers: int) -> Wanted:
         from precompute.artifacts.digests import DigestCache
-        from precompute.density.plan import Resources, Source, embeddings_of, weights_from
-        from precompute.embeddings.encoder import EncoderOptions
-        from precompute.embeddings.model_directory import find_files
+        from precompute.density.plan import Resources, embeddings_of, weights_from
 
-        source = self.name.split(SEPARATOR, 1)[1]
-        model = load_config(self.config).density.sources[source]
         cache = DigestCache(self.data_dir / ".digests.json")
-        encoder = Source(source, find_files(model), EncoderOptions())
         search, chosen = self._settings()
-        embeddings = embeddings_of(self._prompts(), encoder, Resources(workers=workers), cache)
+        embeddings = embeddings_of(self._prompts(), self._source(), Resources(workers=workers), cache)
         return weights_from(self.shelf(), embeddings, search, chosen, workers)
 
 

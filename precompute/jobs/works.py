@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from precompute.artifacts.shelf import Shelf
-from precompute.errors import UsageError
+from precompute.errors import LightwellError, UsageError
+from precompute.jobs.costs import Cost, expected_cost
 from precompute.jobs.record import JobRecord, StepDone
+from precompute.jobs.staged_costs import Workload, staged_cost
 from precompute.pipeline.plan import Plan, StepStatus, selection
 from precompute.pipeline.runner import UP_TO_DATE, Runner
 from precompute.pipeline.runs import prepare
@@ -52,6 +54,10 @@ class Work(ABC):
     @abstractmethod
     def directory(self) -> Path:
         """Where its artifacts lie."""
+
+    @abstractmethod
+    def cost(self, statuses: Iterable[StepStatus], names: Iterable[str]) -> Cost | None:
+        """What bringing some steps up to date is expected to take; None where that cannot be said."""
 
     @abstractmethod
     def run(self, record: JobRecord, recorder: Recorder) -> None:
@@ -104,6 +110,10 @@ class ModelTypeWork(Work):
         lacking = [name for name in names if name in repaired or not is_up_to_date(name)]
         return {"steps": tuple(lacking), "fingerprints": {name: plan.expected(name) for name in lacking}}
 
+    def cost(self, statuses: Iterable[StepStatus], names: Iterable[str]) -> Cost | None:
+        """By the last time, or else by the sizes of corpus and SAE."""
+        return expected_cost(self.subject, statuses, names)
+
     def run(self, record: JobRecord, recorder: Recorder) -> None:
         """By the runner that commands use."""
         from precompute.jobs.recorder import RecordingReporter
@@ -143,6 +153,17 @@ class StagedWork(Work):
     def directory(self) -> Path:
         """The shelf's."""
         return self.shelf().directory
+
+    @abstractmethod
+    def workload(self) -> Workload:
+        """What is to be read; raises LightwellError where the model cannot be found."""
+
+    def cost(self, statuses: Iterable[StepStatus], names: Iterable[str]) -> Cost | None:
+        """By the last time, or else by the sizes of texts and model."""
+        try:
+            return staged_cost(self.workload(), statuses, names)
+        except LightwellError:
+            return None
 
     @abstractmethod
     def mark(self) -> Mapping[str, Any]:

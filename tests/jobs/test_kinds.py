@@ -13,6 +13,7 @@ from precompute.density import open_density
 from precompute.embeddings import open_embeddings
 from precompute.errors import UsageError
 from precompute.jobs.board import JobBoard
+from precompute.jobs.costs import Cost
 from precompute.jobs.kinds import KINDS, open_work, staged_names, steps_of
 from precompute.jobs.launcher import Launcher
 from precompute.jobs.orders import Order
@@ -50,7 +51,11 @@ def test_a_job_computes_what_is_missing_once(root: Path, name: str) -> None:
 
     launcher = Launcher(JobBoard(root / "data"))
     config = root / "my.toml"
-    order = Order(open_work(name, root / "data", config), config=config, workers=1)
+    work = open_work(name, root / "data", config)
+    cost = work.cost(work.status(), steps_of(name))
+    assert cost is not None
+    assert (cost.steps, cost.seconds > 0, cost.n_bytes > 0) == (steps_of(name), True, True)
+    order = Order(work, config=config, workers=1)
     first, second = launcher.submit(order), launcher.submit(order)
     assert first is not None
     assert second is not None
@@ -63,6 +68,7 @@ def test_a_job_computes_what_is_missing_once(root: Path, name: str) -> None:
     assert all(done.n_bytes > 0 for done in found.done)
     assert [status.state for status in open_work(name, root / "data", config).status()] == ["fresh"] * 3
     assert launcher.submit(order) is None
+    assert work.cost(work.status(), steps_of(name)) == Cost((), 0.0, 0)
     launcher.close()
     if name.startswith("density"):
         assert np.asarray(open_density(root / "data" / "density" / "own").weights).sum() == pytest.approx(1)

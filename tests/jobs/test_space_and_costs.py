@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from precompute.jobs.board import JobBoard
-from precompute.jobs.costs import SECONDS_TO_START, expected_cost
+from precompute.jobs.costs import SECONDS_TO_START, Cost, expected_cost
 from precompute.jobs.orders import Order, new_record
 from precompute.jobs.processes import this_process
 from precompute.jobs.record import JobError, write_record
 from precompute.jobs.space import LEFTOVERS, dependants_of, free, leftover_bytes
+from precompute.jobs.staged_costs import BYTES_PER_TEXT, Workload, staged_cost
 from precompute.jobs.works import ModelTypeWork
-from precompute.pipeline.plan import Plan, selection
+from precompute.pipeline.plan import Plan, StepStatus, selection
 from precompute.pipeline.registry import steps
 from precompute.pipeline.subjects import Subject, open_subject
 from tests.jobs.conftest import take_away
@@ -78,6 +81,29 @@ def test_the_cost_counts_what_is_read(subject: Subject) -> None:
     cost = expected_cost(subject, Plan(subject).statuses(), selection(("histograms",), ()))
     assert cost.steps == ("transpose", "histograms")
     assert cost.n_bytes > 0
+
+
+COUNTS = st.integers(1, 10**7)
+
+
+@given(COUNTS, COUNTS, st.integers(1, 10**10), st.integers(1, 8192))
+def test_vectors_of_more_texts_and_by_larger_models_cost_more(
+    n: int, more: int, weights: int, d: int
+) -> None:
+    missing = [StepStatus(s, "", "missing", "", 0, None, None) for s in ("embeddings", "neighbors", "map")]
+    names = [status.step for status in missing]
+
+    def cost(texts: int, weight_bytes: int) -> Cost:
+        found = staged_cost(Workload(texts, texts * BYTES_PER_TEXT, weight_bytes, d), missing, names)
+        assert found is not None
+        return found
+
+    least = cost(n, weights)
+    assert least.seconds > SECONDS_TO_START
+    assert least.n_bytes >= 4 * n * d
+    for dearer in (cost(n + more, weights), cost(n, weights + more * 10**3)):
+        assert dearer.seconds > least.seconds
+    assert staged_cost(Workload(0, 0, weights, d), missing, names) is None
 
 
 def test_the_cost_before_anything_was_computed(computed: TinyFiles, tmp_path_factory: object) -> None:
