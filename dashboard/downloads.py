@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import polars as pl
-from flask import Response, request
+from flask import Flask, Response, request
 
 from dashboard.address import Address, parse
 from dashboard.export import FORMATS
@@ -28,7 +28,20 @@ def table_file(table: pl.DataFrame, name: str, ending: str) -> Attachment:
     return Attachment(f"{name}.{ending}", chosen.pieces(table), chosen.mime_type)
 
 
-def asked_at(path: str) -> Address:
+def serve_tables(server: Flask, path: str, asked: Callable[[Address], tuple[pl.DataFrame, str]]) -> None:
+    """Answer `path.csv` and so on with the table that an address names, under the name that comes with it."""
+
+    def serve(ending: str) -> None:
+        def answer() -> Response:
+            return attached(lambda: table_file(*asked(_address(path)), ending))
+
+        server.add_url_rule(f"{path}.{ending}", f"{path[1:]}.{ending}", answer)
+
+    for ending in FORMATS:
+        serve(ending)
+
+
+def _address(path: str) -> Address:
     """The address of a page with the parameters of the request; raises AddressError for odd ones."""
     return parse(path, request.query_string.decode("utf-8", "replace"))
 

@@ -55,6 +55,26 @@ def search_field(
     )
 
 
+def feature_field(
+    name: str, value: int | None, d_sae: int | None, *, example: str, label: str, width: int
+) -> dmc.NumberInput:
+    """A field for the number of a feature; without `d_sae` any number is taken."""
+    return dmc.NumberInput(
+        id=name,
+        value="" if value is None else value,
+        min=0,
+        max=(d_sae or 10**9) - 1,
+        allowDecimal=False,
+        clampBehavior="strict",
+        debounce=300,
+        placeholder=example,
+        size="xs",
+        w=width,
+        hideControls=True,
+        **spoken(label),
+    )
+
+
 def longest(n: int) -> dict[str, Any]:
     """The attributes of a field that takes so many characters."""
     return {"input": {"maxLength": n}}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dashboard import formats, map_figure
 from dashboard.components.browser import data_of, spoken
-from dashboard.components.choices import choice, search_field
+from dashboard.components.choices import choice, feature_field, search_field
 from dashboard.components.map_sets import set_field, set_menu
 from dashboard.components.sorted_grid import sorted_grid
 from dashboard.figures import Figure
@@ -67,20 +67,9 @@ CORNERS = ("x from", "x to", "y from", "y to")
 def controls(queries: Queries, view: MapView, area: str) -> html.Div:
     """What is coloured how, and what lights up."""
     colour = choice("map-colour", COLOUR_NAMES, view.colour, "Colour points by")
-    feature = dmc.NumberInput(
-        id="map-feature",
-        value="" if view.feature is None else view.feature,
-        min=0,
-        max=queries.d_sae() - 1,
-        allowDecimal=False,
-        clampBehavior="strict",
-        debounce=300,
-        placeholder="Select feature",
-        size="xs",
-        w=130,
-        hideControls=True,
-        **spoken("Selected feature"),
-    )
+    d_sae = queries.d_sae()
+    words = {"example": "Select feature", "label": "Selected feature"}
+    feature = feature_field("map-feature", view.feature, d_sae, **words, width=130)
     search = search_field(
         "map-search",
         view.search,

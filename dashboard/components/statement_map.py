@@ -11,7 +11,7 @@ from dash import Patch, dcc, html
 from dashboard import formats, map_figure, statement_figure
 from dashboard.components import statement_colours
 from dashboard.components.browser import spoken
-from dashboard.components.choices import search_field
+from dashboard.components.choices import feature_field, search_field
 from dashboard.components.map_panels import area_fields, cluster_field, repainted
 from dashboard.components.panels import empty
 from dashboard.components.statement_colours import colour_words, painted
@@ -92,21 +92,8 @@ def controls(queries: Queries, opened: OpenedSet, view: StatementView, area: str
         leftSection=html.Span("●", className="colour-sign"),
         **spoken("Colour points by"),
     )
-    last = optional(queries.d_sae)
-    feature = dmc.NumberInput(
-        id="emb-feature",
-        value="" if view.feature is None else view.feature,
-        min=0,
-        max=(last or 10**9) - 1,
-        allowDecimal=False,
-        clampBehavior="strict",
-        debounce=300,
-        placeholder="Feature",
-        size="xs",
-        w=100,
-        hideControls=True,
-        **spoken("SAE feature whose activation colours the points"),
-    )
+    words = {"example": "Feature", "label": "SAE feature whose activation colours the points"}
+    feature = feature_field("emb-feature", view.feature, optional(queries.d_sae), **words, width=100)
     contained, meant = "Search for statements that contain a text", "Search by meaning; Enter searches"
     clusters = opened.clusters.select("cluster", "named", "n")
     parts = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import dash_mantine_components as dmc
+import polars as pl
 from dash import Dash, Input, Output, State, dcc, html
-from flask import Response
 
 from dashboard import formats
 from dashboard.address import Address
@@ -15,8 +15,7 @@ from dashboard.components import density_panels, statement_map
 from dashboard.components.browser import in_browser, spoken
 from dashboard.components.embedding_states import outdated_weights
 from dashboard.components.panels import empty
-from dashboard.downloads import Attachment, asked_at, attached, table_file
-from dashboard.export import FORMATS
+from dashboard.downloads import serve_tables
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
 from dashboard.questions import density
@@ -70,16 +69,11 @@ def layout(queries: Queries, asked: Address) -> html.Div:
     )
 
 
-def download(queries: Queries, ending: str) -> Response:
-    """The weights of the request's address as a file."""
-
-    def made() -> Attachment:
-        asked = asked_at("/density").parameters
-        run = density.opened(queries, asked.get("source"))
-        table = density.exported(density.weighed(queries, run, settings_of(run, asked)))
-        return table_file(table, f"{run.name}-density-weights", ending)
-
-    return attached(made)
+def exported(queries: Queries, asked: Address) -> tuple[pl.DataFrame, str]:
+    """The weights of an address as a table, and a name for the file."""
+    run = density.opened(queries, asked.parameters.get("source"))
+    table = density.exported(density.weighed(queries, run, settings_of(run, asked.parameters)))
+    return table, f"{run.name}-density-weights"
 
 
 def register(app: Dash, queries: Queries) -> None:
@@ -114,10 +108,7 @@ def register(app: Dash, queries: Queries) -> None:
         State("density-standard", "data"),
         to=[Output(f"density-{name}", "value") for name in CHOICES],
     )
-    for ending in FORMATS:
-        app.server.add_url_rule(
-            f"/density.{ending}", f"density.{ending}", lambda ending=ending: download(queries, ending)
-        )
+    serve_tables(app.server, "/density", lambda asked: exported(queries, asked))
 
 
 PAGE = Page(

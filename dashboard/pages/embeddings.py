@@ -16,8 +16,7 @@ from dashboard.components.browser import answered_in_browser, in_browser
 from dashboard.components.embedding_states import missing_set, outdated_set, reading_state
 from dashboard.components.opened_statement import brief
 from dashboard.components.statement_panels import grid_columns
-from dashboard.downloads import Attachment, asked_at, attached, table_file
-from dashboard.export import FORMATS
+from dashboard.downloads import serve_tables
 from dashboard.grid import rows_asked
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
@@ -116,16 +115,6 @@ def hover(queries: Queries) -> Response:
         return answer
 
 
-def download(queries: Queries, ending: str) -> Response:
-    """What the view of the request's address lights up, as a file."""
-
-    def made() -> Attachment:
-        table, name = statement_export.exported(queries, asked_at("/embeddings").parameters)
-        return table_file(table, name, ending)
-
-    return attached(made)
-
-
 def register(app: Dash, queries: Queries) -> None:
     """Colours and what lights up, in place; the opened statement; all of it goes into the address."""
     place, row = State("emb-set", "data"), Input("emb-row", "data")
@@ -204,10 +193,9 @@ def register(app: Dash, queries: Queries) -> None:
         app, "meaningOfAddress", Output("emb-asked", "data"), Input("emb-meaning-address", "data")
     )
     app.server.add_url_rule("/embeddings/text", "embeddings.text", lambda: hover(queries))
-    for ending in FORMATS:
-        app.server.add_url_rule(
-            f"/embeddings.{ending}", f"embeddings.{ending}", lambda ending=ending: download(queries, ending)
-        )
+    serve_tables(
+        app.server, "/embeddings", lambda asked: statement_export.exported(queries, asked.parameters)
+    )
 
 
 PAGE = Page(

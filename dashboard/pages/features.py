@@ -7,7 +7,6 @@ from typing import Any
 
 import polars as pl
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
-from flask import Response
 
 from dashboard import columns, formats, grid
 from dashboard.address import Address
@@ -19,8 +18,8 @@ from dashboard.components.choices import search_field
 from dashboard.components.compute import control
 from dashboard.components.feature_grid import feature_grid
 from dashboard.components.panels import absent
-from dashboard.downloads import asked_at, attached, table_file
-from dashboard.export import FORMATS, exported
+from dashboard.downloads import serve_tables
+from dashboard.export import exported
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
 from dashboard.saved_views import SavedViews
@@ -124,12 +123,6 @@ def chips(queries: Queries, request: object, search: object, chosen: object, mem
         return no_update
 
 
-def download(queries: Queries, ending: str) -> Response:
-    """The view of the request's address as a file; one sentence where there is no such view."""
-    name = f"{queries.model_type.name}-features"
-    return attached(lambda: table_file(exported(queries, asked_at("/features")), name, ending))
-
-
 def register(app: Dash, queries: Queries) -> None:
     """Blocks of rows on demand, saved views, exports; the view goes into the address."""
 
@@ -159,10 +152,8 @@ def register(app: Dash, queries: Queries) -> None:
         return change_views(queries, ctx.triggered_id, ctx.triggered[0]["value"])
 
     set_menu.register(app, queries)
-    for ending in FORMATS:
-        app.server.add_url_rule(
-            f"/features.{ending}", f"features.{ending}", lambda ending=ending: download(queries, ending)
-        )
+    name = f"{queries.model_type.name}-features"
+    serve_tables(app.server, "/features", lambda asked: (exported(queries, asked), name))
     in_browser(app, "rememberView", Input("grid", "getRowsRequest"), State("search", "value"))
     in_browser(app, "searchGrid", Input("search", "value"))
     in_browser(app, "showColumns", Input("columns", "value"), State("standard-columns", "data"))
