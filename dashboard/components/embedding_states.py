@@ -95,9 +95,7 @@ def ask_for(name: SetName) -> Ask:
 def command(queries: Queries, name: SetName) -> str:
     """The commands that embed a set and draw its map."""
     embedded = queries.embedded.embedding_set(name)
-    options = f"--model-dir {embedded.model} --dataset-size {name.size}"
     dataset = queries.embedded.settings(name).dataset
     texts = f" --dataset {dataset}" if dataset else ""
     run = "python -m precompute.embeddings"
-    place = "" if embedded.given_data_dir is None else f" --data-dir {embedded.given_data_dir}"
-    return f"{run} {options}{texts}{place} && {run} map {options}{place}"
+    return f"{run} {embedded.chosen_by}{texts} && {run} map {embedded.chosen_by}"

@@ -126,12 +126,18 @@ class EmbeddingSet:
         if manifest is None:
             raise ArtifactMissingError(
                 f"no embeddings of size {self.size} in {self.root}; "
-                f"run: python -m precompute.embeddings --model-dir {self.model} --dataset-size {self.size}"
+                f"run: python -m precompute.embeddings {self.chosen_by}"
             )
         damage = self.shelf.damage(STEP)
         if damage:
             raise CorruptArtifactError(f"{self.directory}: {'; '.join(damage[:3])}; run the command again")
         return manifest
+
+    @property
+    def chosen_by(self) -> str:
+        """The options that name the set on a command line."""
+        place = "" if self.given_data_dir is None else f" --data-dir {self.given_data_dir}"
+        return f"--model-dir {self.model} --dataset-size {self.size}{place}"
 
     @cached_property
     def version(self) -> Path:
@@ -183,9 +189,7 @@ class EmbeddingSet:
         try:
             return pl.read_parquet(self.shelf.current("map") / f"{name}.parquet")
         except FileNotFoundError:
-            command = (
-                f"python -m precompute.embeddings map --model-dir {self.model} --dataset-size {self.size}"
-            )
+            command = f"python -m precompute.embeddings map {self.chosen_by}"
             raise ArtifactMissingError(f"no map of {self.directory}; run: {command}") from None
 
 
