@@ -38,8 +38,8 @@ def tabs(queries: Queries, path: str) -> html.Nav:
 
 
 def row_store(row: int | None) -> dcc.Store:
-    """The opened statement."""
-    return dcc.Store(id="emb-row", data=row)
+    """The opened statement; empty for none, since a store without data would tell its callbacks at once."""
+    return dcc.Store(id="emb-row", data="" if row is None else row)
 
 
 def said_of(build: Callable[[], Any]) -> Any:
