@@ -1,8 +1,8 @@
 """How soon a set of statements is seen: `python -m benchmarks.statements`.
 
 Sets of made vectors, published as commands do: from a link within the app until a browser has drawn their
-map with its legend, and until it has filled the table beside it; the first time that a newly started server is
-asked for the set, and again. Texts and vectors are made; what is read and drawn depends on their number alone.
+map with its legend, and until it has filled the table beside it; the first time that a newly started server
+is asked for the set, and again. Texts and vectors are made; what is read and drawn depends on their number.
 """
 
 from __future__ import annotations
