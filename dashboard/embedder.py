@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -46,17 +47,23 @@ class Embedders:
 
     def __init__(self) -> None:
         self._running: dict[tuple[str, ...], Embedder] = {}
+        self._choosing = threading.Lock()
 
     def vector(self, opened: OpenedSet, text: str) -> NDArray[np.float32]:
         """The vector of a text, by the model of a set."""
         return self._of(opened).vector(text)
 
     def _of(self, opened: OpenedSet) -> Embedder:
-        if opened.version not in self._running:
-            while len(self._running) >= self.MOST:
-                self._running.pop(next(iter(self._running))).close()
-            self._running[opened.version] = Embedder(opened)
-        return self._running[opened.version]
+        # A page asks several times at once: each would start a process of its own.
+        with self._choosing:
+            if opened.version in self._running:
+                return self._running[opened.version]
+            ended = list(self._running)[: len(self._running) - self.MOST + 1]
+            gone = [self._running.pop(version) for version in ended]
+            made = self._running[opened.version] = Embedder(opened)
+        for embedder in gone:  # Outside: it waits for the answer that is under way.
+            embedder.close()
+        return made
 
     def close(self) -> None:
         """End all of them."""

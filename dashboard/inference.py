@@ -104,10 +104,11 @@ class ModelProcess(ABC):
             raise InferenceError(f"the model works on {MOST_WAITING} other questions; ask again in a moment")
         try:
             with self._turn:
-                answer = self._ask_process(fingerprint, message)
+                # Whoever asked the same and came first may have had the answer meanwhile.
+                answer = self._remembered(fingerprint + message) or self._ask_process(fingerprint, message)
+                self._remember(fingerprint + message, answer)
         finally:
             self._waiting.release()
-        self._remember(fingerprint + message, answer)
         return answer.content
 
     def close(self) -> None:

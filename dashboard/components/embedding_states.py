@@ -67,9 +67,10 @@ def reading_state(queries: Queries, opened: OpenedSet) -> Any:
     name, texts = queries.model_type.name, texts_of(opened.name)
     ask = Ask(reading_name(name, texts))
     run = f"python -m precompute.unified --model-type {name} --texts {texts}{queries.options}"
+    # Only what the configuration names is computed by a job or a command.
+    if queries.jobs is None or ask.model_type not in queries.jobs.works:
+        return None
     if reader(queries, opened) is not queries:
-        if queries.jobs is None or ask.model_type not in queries.jobs.works:
-            return None
         known = queries.jobs.states(ask.model_type).all()
         return outdated([known[step] for step in ask.names if step in known], ask, run)
     n_read = optional(lambda: int(texts_read(queries, opened).sum())) or 0

@@ -58,9 +58,16 @@ def check_choosing(visit: Visit) -> None:
     tokens = visit.page.locator("#prompt-tokens .token")
     last = tokens.count() - 1
     assert "here" in (tokens.nth(last).get_attribute("class") or "")
+    visit.page.wait_for_selector("#prompt-next-tokens .next-token:nth-child(3)")
+    of_last = visit.page.inner_text("#prompt-token")
     tokens.nth(1).click()
     visit.page.wait_for_function("location.search.includes('token=1')")
-    visit.page.wait_for_selector("#prompt-next-tokens .next-token:nth-child(3)")
+    # Until then the list is that of the token before.
+    visit.page.wait_for_function(
+        "said => document.querySelector('#prompt-token').innerText !== said"
+        " && document.querySelector('#prompt-next-tokens .next-token:nth-child(3)')",
+        arg=of_last,
+    )
     visit.page.locator("#prompt-next-tokens .next-token").nth(2).click()
     visit.page.wait_for_selector("#prompt-next-tokens .next-token.here:nth-child(3)")
     pin = visit.page.locator(".prompt-contributions .pin-button").first

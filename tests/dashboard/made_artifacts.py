@@ -82,6 +82,8 @@ class PlainArtifacts(Artifacts):
         return path
 
     def fingerprint(self, step: str) -> str:
+        if step not in OUTPUTS:
+            raise ArtifactMissingError(f"{step} is not computed for test")
         path = self.path(OUTPUTS[step][0])
         return f"{step}-{path.stat().st_mtime_ns}"
 

@@ -9,11 +9,16 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from dashboard import inference
+from dashboard import embedder, inference
+from dashboard.embedder import Embedder, Embedders
 from dashboard.inference import Inference, InferenceError
 from dashboard.server import Server
 from dashboard.settings import DashboardSettings
@@ -38,6 +43,10 @@ for line in sys.stdin:
     elif question == "sleep":
         time.sleep(given["seconds"])
         print_(answer="slept")
+    elif question == "count":
+        counted = globals().get("counted", 0) + 1
+        time.sleep(0.3)
+        print_(answer=counted)
     elif question == "odd":
         print_(error={"found": "an odd thing", "expected": "an even one", "remedy": "make it even"})
     elif question == "long":
@@ -153,6 +162,34 @@ def test_questions_wait_for_their_turn_but_not_too_many(stub: Stub) -> None:
     assert found.count("slept") == inference.MOST_WAITING
     assert sum("other questions" in str(answer) for answer in found) == 2
     assert len(stub.started) == 1
+
+
+def at_once(call: Callable[[], object], n: int) -> list[object]:
+    """What n threads are answered that ask at the same time."""
+    with ThreadPoolExecutor(n) as pool:
+        return [asked.result() for asked in [pool.submit(call) for _ in range(n)]]
+
+
+def test_the_same_question_of_several_is_answered_once(stub: Stub) -> None:
+    assert (
+        at_once(lambda: stub.inference.ask("count"), inference.MOST_WAITING) == [1] * inference.MOST_WAITING
+    )
+    assert len(stub.started) == 1
+
+
+def test_several_who_ask_at_once_share_one_process_of_a_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    class Slow(Embedder):
+        def __init__(self, opened: Any) -> None:
+            time.sleep(0.05)
+            made.append(opened)
+
+    monkeypatch.setattr(embedder, "Embedder", Slow)
+    embedders = Embedders()
+    opened = SimpleNamespace(version=("a set",))
+    assert len(set(map(id, at_once(lambda: embedders._of(opened), 6)))) == 1  # type: ignore[arg-type]
+    assert len(made) == 1
 
 
 def test_what_is_remembered_is_bounded(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
