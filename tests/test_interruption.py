@@ -67,7 +67,7 @@ def wait_for_step(process: subprocess.Popen[str], number: int) -> str:
     raise AssertionError(f"the run ended before step {number}: {said}")
 
 
-@pytest.mark.parametrize("number", [1, 9])
+@pytest.mark.parametrize("number", [1, pytest.param(9, marks=pytest.mark.full)])
 def test_ctrl_c_ends_soon_says_how_to_resume_and_exits_130(tmp_path: Path, number: int) -> None:
     files = make_all(tmp_path / "mine", n_texts=600)
     finish(files, tmp_path / "whole")
@@ -83,6 +83,7 @@ def test_ctrl_c_ends_soon_says_how_to_resume_and_exits_130(tmp_path: Path, numbe
     assert contents(tmp_path / "data" / "precomputed_mine") == whole
 
 
+@pytest.mark.full
 def test_two_runs_at_once_compute_each_step_once(tmp_path: Path) -> None:
     files = make_all(tmp_path / "mine", n_texts=60)
     first, second = start(files, tmp_path / "data"), start(files, tmp_path / "data")

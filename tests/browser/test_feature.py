@@ -11,7 +11,7 @@ from tests.browser.checks_feature import CHECKS, usual_feature
 from tests.browser.checks_on_demand import CHECKS as ON_DEMAND
 from tests.browser.served import Visit
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.full, pytest.mark.browser]
 
 
 @pytest.mark.parametrize("check", [*CHECKS, *ON_DEMAND], ids=lambda check: check.__name__)

@@ -25,15 +25,17 @@ def test_search(visit: Visit, artifacts: Artifacts) -> None:
     checks.check_search(visit, artifacts)
 
 
-@pytest.mark.parametrize("feature", [SILENT, 1, 5, 12])
+@pytest.mark.parametrize("feature", [SILENT, 1, *(pytest.param(f, marks=pytest.mark.full) for f in (5, 12))])
 def test_feature(visit: Visit, artifacts: Artifacts, feature: int) -> None:
     checks.check_feature(visit, artifacts, feature)
 
 
+@pytest.mark.full
 def test_arrow_keys(visit: Visit) -> None:
     checks.check_steps(visit, 5)
 
 
+@pytest.mark.full
 def test_choices(visit: Visit, artifacts: Artifacts) -> None:
     checks.check_choices(visit, artifacts, 5)
 
@@ -52,6 +54,7 @@ def test_going_to_a_feature_by_number(visit: Visit) -> None:
     assert visit.page.title().startswith("Feature 7")
 
 
+@pytest.mark.full
 def test_every_hard_token_on_plotly_axes(visit: Visit, artifacts: Artifacts) -> None:
     """What Plotly would drop or decode stands on the axis as it is in the vocabulary."""
     from dashboard.token_view import label
@@ -79,6 +82,7 @@ def test_scheme_follows_the_system_until_it_is_switched(visit: Visit, scheme: st
     assert visit.page.locator("html").get_attribute("data-mantine-color-scheme") == other
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("width", [1280, 1920])
 def test_nothing_is_wider_than_the_window(visit: Visit, width: int) -> None:
     visit.page.set_viewport_size({"width": width, "height": 900})

@@ -11,6 +11,7 @@ from tests.browser.served import Visit
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.full
 def test_everything(visit: Visit, artifacts: Artifacts) -> None:
     checks_tokens.check_all_of_tokens(visit, artifacts)
 

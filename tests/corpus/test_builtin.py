@@ -146,6 +146,7 @@ def test_nothing_to_read_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         read_builtin_corpus(workers=1)
 
 
+@pytest.mark.full
 def test_workers_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtin, "PACKAGES", ("click", "packaging", "tqdm"))
     monkeypatch.setattr(builtin, "STANDARD_LIBRARY", "requests")

@@ -277,7 +277,7 @@ def serving(model_type_config: Path, data_dir: Path) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.full), signal.SIGKILL])
 def test_it_ends_with_the_server_however_that_ends(computed: TinyFiles, number: signal.Signals) -> None:
     with serving(computed.config, computed.root / "data") as process:
         assert process.stdout is not None

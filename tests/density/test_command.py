@@ -196,7 +196,7 @@ def test_a_pair_of_messages_shares_what_came_before() -> None:
     assert pair_of({"prompt": "p", "chosen": None, "rejected": "x"}) is None
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.full
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(home: Path) -> None:
     draw = np.random.default_rng(0)
     words = " ".join(make_texts(60)).split()

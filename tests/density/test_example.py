@@ -53,7 +53,6 @@ def log_of(home: Path, out: str) -> dict:
 
 
 @needs_trl
-@pytest.mark.timeout(280)
 def test_a_short_run_changes_the_model_and_starts_at_once(home: Path) -> None:
     chosen = ["--max-steps", "3", "--learning-rate", "1e-3", "--beta", "0.1"]
     # Long enough that completions of one prompt differ in reward, without which nothing is learnt.
@@ -77,7 +76,6 @@ def test_a_short_run_changes_the_model_and_starts_at_once(home: Path) -> None:
 
 @needs_trl
 @pytest.mark.full
-@pytest.mark.timeout(280)
 def test_two_ranks_take_the_prompts_of_one_stream(home: Path) -> None:
     launcher = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29611")
     precomputed = ["--use-precomputed-embeddings", "--embeddings-dir", "weights"]
@@ -88,7 +86,6 @@ def test_two_ranks_take_the_prompts_of_one_stream(home: Path) -> None:
 
 @needs_trl
 @pytest.mark.full
-@pytest.mark.timeout(280)
 def test_weights_may_be_worked_out_before_the_first_step(home: Path) -> None:
     ended = train(home, "online", "--max-steps", "1", "--prompts", "prompts.jsonl")
     assert ended.returncode == 0, ended.stderr

@@ -59,6 +59,7 @@ def test_ids_and_vectors_at_every_world_and_batch_size(
         check_set(embedder, tmp_path / str(batch_size))
 
 
+@pytest.mark.full
 def test_gpus_starts_torchrun_itself(embedder: Embedder, tmp_path: Path) -> None:
     data = tmp_path / "data"
     assert (
