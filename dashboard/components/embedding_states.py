@@ -9,7 +9,6 @@ from dash import html
 
 from dashboard import formats
 from dashboard.asks import Ask
-from dashboard.components.compute import control
 from dashboard.components.panels import empty
 from dashboard.embedded import OpenedSet
 from dashboard.queries import Queries
@@ -54,12 +53,7 @@ def outdated(states: Sequence[StepStatus], ask: Ask, run: str) -> Any:
     if not reasons:
         return None
     said = "; ".join(f"{', '.join(steps)} {reason}" for reason, steps in reasons.items())
-    parts = [
-        html.P(f"Not up to date: {said}.", className="empty-sentence"),
-        control(ask, whole_page=True),
-        html.Div(["Or run ", html.Code(run)], className="empty-command"),
-    ]
-    return html.Div(parts, className="empty outdated", role="status")
+    return empty(f"Not up to date: {said}", run, ask, whole_page=True, look="empty outdated")
 
 
 def reading_state(queries: Queries, opened: OpenedSet) -> Any:
@@ -80,12 +74,7 @@ def reading_state(queries: Queries, opened: OpenedSet) -> Any:
         f"Features of {name} are known on {n_read:,} of these {formats.plural(opened.n, 'text')}, those that "
         "its corpus holds. Once it has read them all, any feature colours the whole map."
     )
-    parts = [
-        html.P(said, className="empty-sentence"),
-        control(ask, "Read all", whole_page=True),
-        html.Div(["Or run ", html.Code(run)], className="empty-command"),
-    ]
-    return html.Div(parts, className="empty unread", role="status")
+    return empty(said, run, ask, label="Read all", whole_page=True)
 
 
 def ask_for(name: SetName) -> Ask:

@@ -97,18 +97,26 @@ def command_of(message: str) -> str | None:
     return command if found else None
 
 
-def empty(sentence: str, command: str | None = None, ask: Ask | None = None) -> html.Div:
+def empty(
+    sentence: str,
+    command: str | None = None,
+    ask: Ask | None = None,
+    *,
+    label: str = "Compute",
+    whole_page: bool = False,
+    look: str = "empty",
+) -> html.Div:
     """A sentence in place of content, a button that has it computed, and a command that does the same."""
     is_name = "_" in sentence.split(" ", 1)[0]
     shown = sentence if is_name else sentence[:1].upper() + sentence[1:]
     parts: list[Content] = [html.P(shown.rstrip(".") + ".", className="empty-sentence")]
     ask = ask or (ask_of_command(command) if command else None)
     if ask is not None:
-        parts.append(control(ask))
+        parts.append(control(ask, label, whole_page))
     if command:
         lead = "Or run " if ask is not None else "Run "
         parts.append(html.Div([lead, html.Code(command)], className="empty-command"))
-    return html.Div(parts, className="empty", role="status")
+    return html.Div(parts, className=look, role="status")
 
 
 def message_page(queries: Queries, title: str, sentence: str, command: str | None = None) -> html.Div:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from precompute.artifacts.shelf import Shelf
 from precompute.config import load_config
 from precompute.corpus.subsets import SIZES
+from precompute.embeddings import readings
 from precompute.errors import UsageError
 from precompute.jobs.record import JobRecord
 from precompute.jobs.staged_costs import Workload
@@ -164,23 +165,15 @@ class DensityWork(StagedWork):
 
 
 def _open_reading(name: str, data_dir: Path, config: Path | None) -> ModelTypeWork:
-    from precompute.embeddings.readings import STEPS, open_reading
-
     _, model_type, texts = name.split(SEPARATOR, 2)
-    return ModelTypeWork(open_reading(model_type, texts, data_dir, config), STEPS)
-
-
-def _steps_of_readings() -> tuple[str, ...]:
-    from precompute.embeddings.readings import STEPS
-
-    return STEPS
+    return ModelTypeWork(readings.open_reading(model_type, texts, data_dir, config), readings.STEPS)
 
 
 @dataclass(frozen=True)
 class Kind:
     """Work that is no model type's own."""
 
-    steps: Callable[[], tuple[str, ...]]
+    steps: tuple[str, ...]
     """Those that are meant where none is named."""
     open: Callable[[str, Path, Path | None], Work]
     """The work of a name of this kind."""
@@ -188,9 +181,9 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "embeddings": Kind(lambda: EmbeddingWork.STEPS, EmbeddingWork),
-        "density": Kind(lambda: DensityWork.STEPS, DensityWork),
-        READINGS: Kind(_steps_of_readings, _open_reading),
+        "embeddings": Kind(EmbeddingWork.STEPS, EmbeddingWork),
+        "density": Kind(DensityWork.STEPS, DensityWork),
+        READINGS: Kind(readings.STEPS, _open_reading),
     }
 )
 """By what their names begin with."""
@@ -199,16 +192,16 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 def steps_of(name: str) -> tuple[str, ...]:
     """The steps of a work, in the order of computation."""
     kind = name.partition(SEPARATOR)[0]
-    return KINDS[kind].steps() if SEPARATOR in name and kind in KINDS else tuple(steps())
+    return KINDS[kind].steps if SEPARATOR in name and kind in KINDS else tuple(steps())
 
 
 def staged_names(config: Path | None) -> tuple[str, ...]:
     """The names of all works that are no model type."""
     known = load_config(config)
     sets = [f"{model}:{size}" for model in known.embedding_models for size in SIZES]
-    readings = (reading_name(model_type, texts) for model_type in known.model_types for texts in sets)
+    read = (reading_name(model_type, texts) for model_type in known.model_types for texts in sets)
     embedded = (f"embeddings:{texts}" for texts in sets)
-    return (*embedded, *(f"density:{source}" for source in known.density.sources), *readings)
+    return (*embedded, *(f"density:{source}" for source in known.density.sources), *read)
 
 
 def open_work(
