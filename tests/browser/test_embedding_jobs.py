@@ -60,6 +60,22 @@ def base(root: Path) -> Iterator[str]:
         yield address
 
 
+def check_a_text_is_nearest_to_itself_in_meaning(visit: Visit) -> None:
+    """By the set's own model, in its own process."""
+    page = visit.page
+    visit.open(f"{SET}toy")
+    page.wait_for_function(DRAWN)
+    page.fill("#emb-meaning", f"no corpus holds file {ALONE - 1} of a list")
+    page.keyboard.press("Enter")
+    cells = "#emb-grid .ag-row[row-index='0'] [col-id='{}']"
+    page.wait_for_function(
+        "([row, cosine]) => document.querySelector(row)?.innerText === '89'"
+        " && document.querySelector(cosine)?.innerText === '1.00'",
+        arg=[cells.format("row") + " a", cells.format("cosine")],
+    )
+    assert "meaning=" in page.url
+
+
 def test_from_nothing_to_the_colours_of_a_feature(visit: Visit, root: Path) -> None:
     page = visit.page
     page.set_default_timeout(PATIENT)
@@ -82,23 +98,7 @@ def test_from_nothing_to_the_colours_of_a_feature(visit: Visit, root: Path) -> N
     first = "#emb-grid .ag-row[row-index='0'] [col-id='activation']"
     page.wait_for_function("cell => document.querySelector(cell)?.innerText", arg=first)
     assert float(visit.text(first).replace(",", "")) == pytest.approx(greatest, rel=0.005)
-
-
-def test_a_text_is_nearest_to_itself_in_meaning(visit: Visit, root: Path) -> None:
-    """By the set's own model, in its own process; after the test that computes the set."""
-    page = visit.page
-    page.set_default_timeout(PATIENT)
-    visit.open(f"{SET}toy")
-    page.wait_for_function(DRAWN)
-    page.fill("#emb-meaning", f"no corpus holds file {ALONE - 1} of a list")
-    page.keyboard.press("Enter")
-    cells = "#emb-grid .ag-row[row-index='0'] [col-id='{}']"
-    page.wait_for_function(
-        "([row, cosine]) => document.querySelector(row)?.innerText === '89'"
-        " && document.querySelector(cosine)?.innerText === '1.00'",
-        arg=[cells.format("row") + " a", cells.format("cosine")],
-    )
-    assert "meaning=" in page.url
+    check_a_text_is_nearest_to_itself_in_meaning(visit)
 
 
 def test_a_set_that_is_cancelled_goes_on_where_it_stopped(visit: Visit, root: Path) -> None:
