@@ -26,12 +26,12 @@ from precompute.density.preferences import (
 )
 from precompute.density.prompts import distinct_prompts, read_prompts
 from precompute.density.report import TerminalReport, describe, warn_of_size
-from precompute.density.stages import Wanted
 from precompute.density.weights import WeightSettings
 from precompute.embeddings.encoder import DEFAULT_MAX_LENGTH, DTYPES, EncoderOptions
 from precompute.embeddings.model_directory import POOLINGS, find_files
 from precompute.errors import UsageError
 from precompute.pipeline.preflight import check_writable
+from precompute.pipeline.stages import Wanted
 from precompute.pipeline.subjects import data_directory
 
 PAIRS_FILE, PROMPTS_FILE = "pairs_all.jsonl", "prompts_all.jsonl"

@@ -22,9 +22,10 @@ from precompute.density.encoding import (
 )
 from precompute.density.groups import Groups
 from precompute.density.prompts import read_prompts
-from precompute.density.stages import EMBEDDINGS, GRAPH, WEIGHTS, Wanted
+from precompute.density.stages import EMBEDDINGS, GRAPH, WEIGHTS
 from precompute.density.weights import WeightSettings
 from precompute.errors import UsageError
+from precompute.pipeline.stages import Wanted
 from precompute.progress import Progress
 
 TEXTS_AT_ONCE = 2**14

@@ -13,21 +13,13 @@ from precompute.density.encoding import VECTORS_FILE, EncoderRecord, encode_prom
 from precompute.density.neighbors import SearchSettings, write_graph
 from precompute.density.prompts import check_prompts, read_prompts
 from precompute.density.results import DensityResult, open_density, write_weights
-from precompute.density.stages import (
-    EMBEDDINGS,
-    GRAPH,
-    STAGES,
-    WEIGHTS,
-    Reporter,
-    Wanted,
-    bring_up_to_date,
-    status_of,
-)
+from precompute.density.stages import EMBEDDINGS, GRAPH, STAGES, WEIGHTS
 from precompute.density.weights import WeightSettings
 from precompute.embeddings.encoder import EncoderOptions
 from precompute.embeddings.identity import encoder_identity
 from precompute.embeddings.model_directory import EmbedderFiles
 from precompute.pipeline.plan import StepStatus
+from precompute.pipeline.stages import Reporter, Wanted, bring_up_to_date, status_of
 from precompute.progress import Progress
 
 

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from precompute.density.stages import EMBEDDINGS, GRAPH, WEIGHTS, Stage
+from precompute.density.stages import EMBEDDINGS, GRAPH, WEIGHTS
+from precompute.pipeline.stages import Stage
 from precompute.progress import Progress, TerminalBar
 
 LABELS: Mapping[str, str] = {

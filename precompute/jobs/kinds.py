@@ -24,9 +24,9 @@ from precompute.pipeline.subjects import READINGS, open_subject, reading_name
 
 if TYPE_CHECKING:
     from precompute.density.plan import Source
-    from precompute.density.stages import Wanted
     from precompute.embeddings.named import NamedSets, SetName
     from precompute.jobs.recorder import Recorder
+    from precompute.pipeline.stages import Wanted
 
 
 class EmbeddingWork(StagedWork):

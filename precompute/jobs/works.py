@@ -23,8 +23,8 @@ from precompute.progress import Progress
 from precompute.settings import Operations
 
 if TYPE_CHECKING:
-    from precompute.density.stages import Stage
     from precompute.jobs.recorder import Recorder
+    from precompute.pipeline.stages import Stage
 
 SEPARATOR = ":"
 """In the name of what is no model type, whose own name cannot hold it: `embeddings:demo:toy`."""
@@ -218,7 +218,7 @@ class Told:
         self._step = ""
 
     def started(self, stage: Stage, reason: str) -> Progress:
-        """A stage of density weights begins."""
+        """A stage begins."""
         self.begin(stage.name, reason)
         return self._recorder
 

@@ -11,8 +11,9 @@ from precompute.artifacts.shelf import Shelf
 from precompute.density.encoding import GROUPS_FILE, VECTORS_FILE, EncoderRecord, take_prompts
 from precompute.density.neighbors import SearchSettings
 from precompute.density.plan import compute, weights_from
-from precompute.density.stages import EMBEDDINGS, Wanted
+from precompute.density.stages import EMBEDDINGS
 from precompute.density.weights import WeightSettings
+from precompute.pipeline.stages import Wanted
 from precompute.progress import Silent
 
 N_DISTINCT = 60

@@ -13,8 +13,9 @@ from precompute.density.encoding import EncoderRecord, encode_prompts, take_prom
 from precompute.density.neighbors import SearchSettings
 from precompute.density.plan import compute, weights_from
 from precompute.density.results import DensityResult
-from precompute.density.stages import EMBEDDINGS, Stage, Wanted
+from precompute.density.stages import EMBEDDINGS
 from precompute.density.weights import WeightSettings
+from precompute.pipeline.stages import Stage, Wanted
 from precompute.progress import Progress, Silent
 
 

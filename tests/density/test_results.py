@@ -251,7 +251,7 @@ def test_weights_of_older_vectors_are_not_opened(tmp_path: Path) -> None:
     texts, encoder = drawn(40)
     computed(tmp_path, texts, encoder)
     shelf = Shelf(tmp_path)
-    from precompute.density.stages import bring_up_to_date
+    from precompute.pipeline.stages import bring_up_to_date
 
     bring_up_to_date(shelf, embedded(texts[:20], encoder), Unwatched())
     with pytest.raises(ArtifactMissingError, match="prompt_graph of other inputs than prompt_embeddings"):
