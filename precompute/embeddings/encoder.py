@@ -163,19 +163,21 @@ class TextEncoder:
 
     def _survivors(self, tokens: TokenLists, batch: TokenBatch) -> Iterator[tuple[TokenBatch, Any]]:
         """The vectors of a batch; halved and tried again where memory runs out, never dropped."""
+        from precompute.models.memory import is_out_of_memory, release
+
         too_large = batch.token_ids.size > self._most_tokens and len(batch.texts) > 1
         if not too_large:
             try:
                 yield batch, self._vectors(batch)
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if len(batch.texts) == 1:
                     raise self._too_long(batch) from error
                 self._most_tokens = max(1, batch.token_ids.size // 2)
             else:
                 return
-            self._free_memory()
+            release(self.device)
         half = (len(batch.texts) + 1) // 2
         for part in (batch.texts[:half], batch.texts[half:]):
             yield from self._survivors(tokens, padded(tokens, part))
@@ -245,15 +247,3 @@ class TextEncoder:
         per_token = 2 * (3 * inner + 8 * self.d_model) * 4
         fitting = 2 ** int(np.log2(max(2, int(free) // 2 // per_token)))
         return int(max(1024, min(MOST_TOKENS, fitting)))
-
-    def _free_memory(self) -> None:
-        import torch
-
-        if self.device.startswith("cuda"):
-            torch.cuda.empty_cache()
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether torch or the system ran out of memory; torch has no class of its own for the CPU's."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
