@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from precompute.config import ModelType
@@ -20,22 +19,19 @@ from precompute.models.generation import Continuation, generate
 from precompute.models.interventions import FeatureChanges, Intervention, intervene
 from precompute.models.opened import OpenedModel, Window
 from precompute.models.text_features import EncodedText, encode_windows
+from precompute.models.threads import suit_threads
 
 Parameters = Mapping[str, Any]
 NEXT_TOKENS = 20
 """Likeliest next tokens that are told."""
 CHANGES = 60
 """Other features whose change is told."""
-SMALL = 50_000_000
-"""Weights of a model below which sharing a matrix product among threads costs more than it saves, most of
-all one token at a time."""
 
 
 def opened_for(model_type: Parameters) -> Callable[[str, Parameters], Any]:
     """Load a model type as the server describes it; gives what answers questions about it."""
     model = OpenedModel.load(ModelType.model_validate(model_type))
-    if sum(weight.numel() for weight in model.reader.language_model.model.parameters()) < SMALL:
-        torch.set_num_threads(1)
+    suit_threads(model.reader.language_model.model)
     # The first pass through an SAE compiles; nobody should wait for that twice.
     encode_windows(model, [Window((0, 1, 2), 1)])
 

@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -17,6 +17,7 @@ BUILTIN_FILE = Path(__file__).with_name("model_types.toml")
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
 
+Table = TypeVar("Table", bound=BaseModel)
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)]
 
 
@@ -90,6 +91,21 @@ class DensityConfig(BaseModel):
     """Preference data, as directories or hub ids, by the names that `pairs --only` takes."""
 
 
+class ExperimentModel(BaseModel):
+    """`[experiments.NAME]`: the model whose traits an experiment looks for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    """A directory (absolute once loaded) or a hub id of a Hugging Face causal language model."""
+    revision: str | None = None
+    """Revision of a hub id."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Type in which the model runs."""
+    adapter: str | None = None
+    """A LoRA adapter (peft) merged into the model."""
+
+
 class Config(BaseModel):
     """All that a command knows by name."""
 
@@ -98,6 +114,7 @@ class Config(BaseModel):
     model_types: Mapping[str, ModelType]
     density: DensityConfig = DensityConfig()
     embedding_models: Mapping[str, EmbeddingModel] = {}
+    experiments: Mapping[str, ExperimentModel] = {}
 
     def model_type(self, name: str) -> ModelType:
         """The model type of that name; raises ConfigError naming those that there are."""
@@ -127,6 +144,7 @@ def load_config(path: Path | None = None) -> Config:
             pairs={**found.density.pairs, **own.density.pairs},
         ),
         embedding_models={**found.embedding_models, **own.embedding_models},
+        experiments={**found.experiments, **own.experiments},
     )
 
 
@@ -144,30 +162,50 @@ def _read(path: Path) -> Config:
     types = {name: _model_type(path, name, table) for name, table in tables.items()}
     embedders = _embedding_models(path, raw.get("embedding_models", {}))
     return Config(
-        model_types=types, density=_density(path, raw.get("density", {})), embedding_models=embedders
+        model_types=types,
+        density=_density(path, raw.get("density", {})),
+        embedding_models=embedders,
+        experiments=_experiments(path, raw.get("experiments", {})),
     )
 
 
 def _embedding_models(path: Path, tables: Any) -> dict[str, EmbeddingModel]:
     expected = '[embedding_models.NAME] with model = "path or hub id", and perhaps dataset, text_column'
-    if not isinstance(tables, dict):
-        raise ConfigError(f"{path}: embedding_models that is no table", expected, "correct the file")
     found, base = {}, path.resolve().parent
-    for name, table in tables.items():
-        try:
-            parsed = EmbeddingModel.model_validate(table)
-        except ValidationError as error:
-            key = ".".join(["embedding_models", name, *(str(part) for part in error.errors()[0]["loc"])])
-            raise ConfigError(f"{path}: {key} that is not understood", expected, "correct the file") from None
-        if not re.fullmatch(NAME_PATTERN, name):
-            raise ConfigError(
-                f"{path}: embedding model named {name!r}",
-                "letters, digits, '_', '-' and '.'",
-                "rename the table",
-            )
+    for name, parsed in _named_tables(path, "embedding_models", tables, EmbeddingModel, expected).items():
         dataset = str(base / parsed.dataset) if parsed.dataset else None
         changes = {"model": _path_or_hub_id(base, parsed.model), "dataset": dataset}
         found[name] = parsed.model_copy(update=changes)
+    return found
+
+
+def _experiments(path: Path, tables: Any) -> dict[str, ExperimentModel]:
+    expected = '[experiments.NAME] with model = "path or hub id", and perhaps revision, dtype, adapter'
+    found, base = {}, path.resolve().parent
+    for name, parsed in _named_tables(path, "experiments", tables, ExperimentModel, expected).items():
+        adapter = _path_or_hub_id(base, parsed.adapter) if parsed.adapter else None
+        changes = {"model": _path_or_hub_id(base, parsed.model), "adapter": adapter}
+        found[name] = parsed.model_copy(update=changes)
+    return found
+
+
+def _named_tables(
+    path: Path, section: str, tables: Any, kind: type[Table], expected: str
+) -> dict[str, Table]:
+    """The tables of a section, each by its name; raises ConfigError for what is not understood."""
+    if not isinstance(tables, dict):
+        raise ConfigError(f"{path}: {section} that is no table", expected, "correct the file")
+    found = {}
+    for name, table in tables.items():
+        try:
+            found[name] = kind.model_validate(table)
+        except ValidationError as error:
+            key = ".".join([section, name, *(str(part) for part in error.errors()[0]["loc"])])
+            raise ConfigError(f"{path}: {key} that is not understood", expected, "correct the file") from None
+        if not re.fullmatch(NAME_PATTERN, name):
+            raise ConfigError(
+                f"{path}: {section}.{name!r}", "letters, digits, '_', '-' and '.'", "rename the table"
+            )
     return found
 
 

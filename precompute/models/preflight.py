@@ -83,6 +83,11 @@ def site_of(model_type: ModelType, header: SAEHeader) -> str:
     return hook_name
 
 
+def n_layers_of(directory: Path) -> int:
+    """Layers of the model in a directory, by its configuration."""
+    return _number(_text_config(directory / CONFIG_FILE), LAYER_KEYS, directory)
+
+
 def check_hook_name(hook_name: str, n_layers: int) -> None:
     """Raise ModelError where no model of n_layers layers has this capture site."""
     match = BLOCK_SITE.fullmatch(hook_name)
