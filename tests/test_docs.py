@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +19,13 @@ from precompute.embeddings.freshness import STEPS
 from precompute.embeddings.graph import FILES as GRAPH_FILES
 from precompute.embeddings.map import MAP_FILES
 from precompute.embeddings.options import compute_parser as embeddings_parser
+from precompute.extraction import options as extraction
+from precompute.extraction import stages as extraction_stages
 from precompute.pipeline.registry import steps
 from precompute.settings import Settings
 from tests.density.made_parts import computed as density_computed
 from tests.density.made_parts import drawn
+from tests.extraction.made_trait import trait_made
 from tests.tiny import TinyFiles
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +47,37 @@ def test_every_option_of_density_weights_is_in_the_readme(make: Callable[[], Com
     section = README.split("### Weigh prompts", 1)[1].split("\n### ", 1)[0]
     hidden = {"--help", "--pairs", "--pairs-path"}
     assert [o for o in options if o.startswith("--") and o not in section and o not in hidden] == []
+
+
+@pytest.mark.parametrize("command", list(extraction.PARTS))
+def test_every_option_of_extraction_is_in_the_readme_and_the_other_way_round(command: str) -> None:
+    section = README.split("### Find trait vectors", 1)[1].split("\n### ", 1)[0]
+    options = {
+        option for action in extraction.parser(command, "")._actions for option in action.option_strings
+    }
+    known = {option for option in options if option.startswith("--")} - {"--help"}
+    assert [option for option in known if f"`{option}" not in section] == []
+    if command == "run":
+        named = {
+            name
+            for row in re.findall(r"^\| .*\|$", section, flags=re.M)
+            for name in re.findall(r"--[a-z-]+", row)
+        }
+        assert named - known <= {"--"}
+
+
+def test_every_file_column_and_key_of_traits_is_documented(tmp_path: Path) -> None:
+    section = ARTIFACTS.split("## Traits", 1)[1]
+    directory = trait_made(tmp_path)
+    for stage in extraction_stages.STAGES:
+        assert f"| `{stage.name}` |" in section
+    for table in directory.glob("artifacts/*/**/*.parquet"):
+        assert table.name in section
+        assert [c for c in pl.read_parquet_schema(table) if not re.search(rf"\b{c}\b", section)] == []
+    for path in directory.glob("vectors/*.json"):
+        summary = json.loads(path.read_text())
+        keys = {*summary, *(key for site in summary["sites"].values() for key in site)} - {"sites"}
+        assert [key for key in keys if not re.search(rf"\b{key}\b", section)] == []
 
 
 def test_every_file_and_key_of_density_weights_is_documented(tmp_path: Path) -> None:

@@ -89,7 +89,8 @@ def write_vectors(
             parts.append(_projected(table, rows, sides, found.projections, (method, site)))
             progress.advance()
         best = max(records, key=lambda name: records[name]["auc"])
-        save_file(vectors, out / f"{method}.safetensors", metadata={"method": method, "position": position})
+        # One key: safetensors writes several in an order that changes from run to run.
+        save_file(vectors, out / f"{method}.safetensors", metadata={"position": position})
         counts = _counts(table, rows, sides)
         summary = {"method": method, "position": position, "best": best, **counts, "sites": records}
         (out / f"{method}.json").write_text(
