@@ -17,6 +17,7 @@ STAGED: Mapping[str, str] = MappingProxyType(
     {
         "embeddings": "Embeddings and map of",
         "density": "Density weights of",
+        "traits": "Trait vectors of",
         READINGS: "Features on the texts of an embedding set:",
     }
 )

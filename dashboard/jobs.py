@@ -53,9 +53,9 @@ class Jobs:
         known = () if artifacts is not None else load_config(settings.config).model_types
         self.names: tuple[str, ...] = tuple(known) or tuple(self._opened)
         """Model types that may be computed."""
-        self.works: tuple[str, ...] = (*self.names, *staged_names(settings.config))
-        """All that may be computed, by the names that asks have."""
         data_dir = artifacts.subject.data_dir if artifacts else data_directory(settings.data_dir)
+        self.works: tuple[str, ...] = (*self.names, *staged_names(settings.config, data_dir))
+        """All that may be computed, by the names that asks have."""
         self.board = JobBoard(data_dir)
         chosen = command or os.environ.get(COMMAND_VARIABLE, "").split() or COMMAND
         self._launcher = Launcher(self.board, chosen, limits)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dashboard.trait_answers import project, steer_along
 from precompute.config import ModelType
 from precompute.errors import NotApplicableError, UsageError
 from precompute.models.contributions import contributions, look
@@ -105,7 +106,14 @@ def change(model: OpenedModel, asked: Parameters) -> Any:
 
 
 QUESTIONS: Mapping[str, Callable[[OpenedModel, Parameters], Any]] = MappingProxyType(
-    {"encode": encode, "encode_many": encode_many, "inspect": inspect, "change": change}
+    {
+        "encode": encode,
+        "encode_many": encode_many,
+        "inspect": inspect,
+        "change": change,
+        "project": project,
+        "steer_along": steer_along,
+    }
 )
 """Everything that may be asked."""
 

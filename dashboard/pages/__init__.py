@@ -16,6 +16,7 @@ from dashboard.pages import (
     prompt,
     token,
     tokens,
+    traits,
 )
 from dashboard.pages.page import Page, Shown
 
@@ -28,6 +29,7 @@ PAGES: tuple[Page, ...] = (
     feature_map.PAGE,
     embeddings.PAGE,
     density.PAGE,
+    traits.PAGE,
     compare.PAGE,
     prompt.PAGE,
     labels.PAGE,

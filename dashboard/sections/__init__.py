@@ -13,6 +13,7 @@ from dashboard.sections import (
     relations,
     scatter,
     surroundings,
+    traits,
     vocabulary,
 )
 from dashboard.sections.section import Filling, Section
@@ -24,6 +25,7 @@ SECTIONS: tuple[Section, ...] = (
     surroundings.SECTION,
     relations.SECTION,
     matches.SECTION,
+    traits.SECTION,
     scatter.SECTION,
     examples.SECTION,
     effect.SECTION,

@@ -33,6 +33,11 @@ class NamedSets:
     def __init__(self, data_dir: Path, config: Path | str | None = None) -> None:
         self._data_dir, self._config = data_dir, None if config is None else Path(config)
 
+    @property
+    def config(self) -> Path | None:
+        """The configuration file of the user's own, where there is one."""
+        return self._config
+
     @cached_property
     def models(self) -> Mapping[str, EmbeddingModel]:
         """The embedding models by their names."""

@@ -11,12 +11,13 @@ from types import MappingProxyType
 from precompute.artifacts.digests import DigestCache
 from precompute.config import load_config
 from precompute.embeddings.ranks import Ranks
-from precompute.extraction.crew import Crew, Operations
+from precompute.extraction.crew import Crew
 from precompute.extraction.experiment import Experiment, keep_model, open_experiment
 from precompute.extraction.options import given_settings, parser
 from precompute.extraction.plan import Trait, TraitPlan, check_layers, compute, plan_of, statuses
 from precompute.extraction.report import TerminalReport, described, told_vectors
 from precompute.extraction.stages import ACTIVATIONS, RESPONSES, VECTORS
+from precompute.extraction.tasks import Operations
 from precompute.pipeline.preflight import check_writable
 from precompute.pipeline.stages import Stage
 from precompute.pipeline.subjects import data_directory

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -16,12 +15,12 @@ from precompute.extraction.decoding import Capture, Generation, Request, Respons
 from precompute.extraction.definition import examples_of, read_definition
 from precompute.extraction.experiment import Experiment
 from precompute.extraction.fitting import fitting_batch, memory_need
-from precompute.extraction.pipelines import PIPELINES, PipelineName
+from precompute.extraction.pipelines import PIPELINES
 from precompute.extraction.positions import parse_rules
 from precompute.extraction.prompts import chat_ids
 from precompute.extraction.reading import TokenText, read_vectors
 from precompute.extraction.sampling import Sampling
-from precompute.extraction.settings import CaptureSettings, GenerationSettings
+from precompute.extraction.settings import CaptureSettings
 from precompute.extraction.shards import (
     SEPARATOR,
     read_responses,
@@ -31,45 +30,10 @@ from precompute.extraction.shards import (
     write_responses,
 )
 from precompute.extraction.soundness import check_rows
+from precompute.extraction.tasks import CaptureTask, GenerateTask, Operations, Task
 from precompute.extraction.text_model import TextModel
 from precompute.models.threads import suit_threads
 from precompute.progress import Progress, Silent
-
-
-@dataclass(frozen=True)
-class Operations:
-    """How the work is done; nothing here changes a response, and vectors by rounding alone."""
-
-    pipeline: PipelineName = "batched"
-    batch_size: int | None = None
-    """None is what fits."""
-    device: str = "auto"
-
-
-@dataclass(frozen=True)
-class GenerateTask:
-    """Responses of one trait, in shards; with a capture also what passes its sites."""
-
-    trait: str
-    shards: Path
-    settings: GenerationSettings
-    capture: CaptureSettings | None
-    captured: Path
-
-
-@dataclass(frozen=True)
-class CaptureTask:
-    """What passes sites while responses are read that are there already; shards that are there stay."""
-
-    texts: Path
-    """Shards of responses."""
-    n_examples: int
-    """Of both polarities together."""
-    capture: CaptureSettings
-    captured: Path
-
-
-Task = GenerateTask | CaptureTask
 
 
 class Crew:

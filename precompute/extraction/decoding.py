@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import torch
@@ -21,11 +20,10 @@ from precompute.errors import ModelError, UsageError
 from precompute.extraction.capture import RowMeans, Vectors, watched
 from precompute.extraction.positions import PositionRule
 from precompute.extraction.sampling import Sampling, choose
+from precompute.extraction.settings import FinishReason
 from precompute.extraction.slots import SlotCache
 from precompute.models.language_model import LanguageModel
 from precompute.models.memory import is_out_of_memory, release
-
-FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True)

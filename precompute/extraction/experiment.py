@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterable
@@ -11,13 +12,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from precompute.artifacts.digests import DigestCache, text_digest
-from precompute.artifacts.manifest import canonical_json
+from precompute.artifacts.digests import DigestCache
 from precompute.artifacts.shelf import Shelf
 from precompute.config import Config, ExperimentModel
 from precompute.errors import UsageError
 from precompute.extraction.definition import DEFINITION_FILE
 from precompute.models.language_model import resolve_model_directory
+from precompute.pipeline.sources import model_digest
 
 EXPERIMENTS = "experiments"
 """In the data directory."""
@@ -27,7 +28,6 @@ DEMO_TRAITS = Path(__file__).resolve().parent.parent / "demo" / "traits"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
 MODEL_FILE = "experiment.json"
 """The model of an experiment that no configuration names."""
-MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,34 @@ class Experiment:
         return identity(model.model, model.revision, model.adapter, cache) | {"dtype": model.dtype}
 
 
+def trait_directory(data_dir: Path, experiment: str, trait: str) -> Path:
+    """Where a trait's definition and artifacts are."""
+    return data_dir / EXPERIMENTS / experiment / trait
+
+
+def defined_traits(data_dir: Path | None, config: Config) -> list[tuple[str, str]]:
+    """Experiment and name of every trait that is defined and whose model is known."""
+    names = set(config.experiments)
+    if data_dir is not None:
+        names |= {path.parent.name for path in (data_dir / EXPERIMENTS).glob(f"*/{MODEL_FILE}")}
+    found = []
+    for name in sorted(names):
+        place = (data_dir or Path(os.devnull)) / EXPERIMENTS / name
+        model = config.experiments.get(name) or ExperimentModel(model="")
+        found += [(name, trait) for trait in Experiment(name, place, model).traits()]
+    return found
+
+
 def identity(model: str, revision: str | None, adapter: str | None, cache: DigestCache) -> dict[str, Any]:
     """Weights, tokenizer and adapter of a model, by content."""
-    found = {"model": _digest(resolve_model_directory(model, revision), cache), "adapter": None}
+    found: dict[str, Any] = {
+        "model": model_digest(resolve_model_directory(model, revision), cache),
+        "adapter": None,
+    }
     if adapter is not None:
         from precompute.models.adapter import resolve_adapter_directory
 
-        found["adapter"] = _digest(resolve_adapter_directory(adapter), cache)
+        found["adapter"] = model_digest(resolve_adapter_directory(adapter), cache)
     return found
 
 
@@ -140,8 +161,3 @@ def _kept_model(directory: Path) -> ExperimentModel | None:
         raise UsageError(
             f"{path} that cannot be read", "the model of the experiment", "pass --model"
         ) from None
-
-
-def _digest(directory: Path, cache: DigestCache) -> str:
-    paths = sorted({path for pattern in MODEL_FILES for path in directory.glob(pattern) if path.is_file()})
-    return text_digest(canonical_json([[path.name, cache.digest(path)] for path in paths]))

@@ -10,13 +10,14 @@ import numpy as np
 
 from precompute.errors import UsageError
 from precompute.extraction.capture import Vectors
-from precompute.extraction.decoding import Capture, FinishReason, Generation, Request
+from precompute.extraction.decoding import Capture, Generation, Request
 from precompute.extraction.fitting import fitting_batch
-from precompute.extraction.pipelines import PIPELINES, PipelineName
+from precompute.extraction.pipelines import PIPELINES
 from precompute.extraction.positions import parse_rules
 from precompute.extraction.prompts import prompt_ids
 from precompute.extraction.reading import TokenText, read_vectors
 from precompute.extraction.sampling import Sampling
+from precompute.extraction.settings import FinishReason, PipelineName
 from precompute.extraction.soundness import check_rows
 from precompute.models.tokenizing import text_encoder
 

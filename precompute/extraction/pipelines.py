@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal
 
 from precompute.extraction.decoding import Capture, Generation, Request, Response, generate_batch
 from precompute.extraction.reading import TokenText, read_vectors
+from precompute.extraction.settings import PipelineName
 from precompute.models.language_model import LanguageModel
 
-PipelineName = Literal["serial", "combined", "batched"]
 Pipeline = Callable[
     [LanguageModel, Sequence[Request], Generation, int, Callable[[int], None]], Iterator[Response]
 ]

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,6 @@ from precompute.artifacts.digests import DigestCache, text_digest
 from precompute.artifacts.manifest import canonical_json, fingerprint
 from precompute.artifacts.shelf import SHORT, Shelf
 from precompute.errors import UsageError
-from precompute.extraction.crew import CaptureTask, Crew, GenerateTask
 from precompute.extraction.definition import TraitDefinition, examples_of, read_definition
 from precompute.extraction.experiment import Experiment
 from precompute.extraction.positions import parse_rules
@@ -45,11 +44,15 @@ from precompute.extraction.stages import (
     VECTORS,
     VECTORS_DIRECTORY,
 )
+from precompute.extraction.tasks import CaptureTask, GenerateTask
 from precompute.models.language_model import resolve_model_directory
 from precompute.models.preflight import check_hook_name, n_layers_of
 from precompute.pipeline.plan import StepStatus
 from precompute.pipeline.stages import Reporter, Wanted, bring_up_to_date, status_of
 from precompute.progress import Progress
+
+if TYPE_CHECKING:
+    from precompute.extraction.crew import Crew
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,10 @@ class Trait:
         return TraitSettings.model_validate(merged)
 
 
-def plan_of(trait: Trait, chosen: TraitSettings, crew: Crew, capture: bool = True) -> TraitPlan:
+def plan_of(trait: Trait, chosen: TraitSettings, crew: Crew | None, capture: bool = True) -> TraitPlan:
     """The stages of a trait; with `capture`, generation captures what activations will need.
+
+    Without a crew, which loads the model, states can be judged but nothing computed.
 
     Raises UsageError for a definition, model or judge that cannot be used.
     """
@@ -114,6 +119,7 @@ def plan_of(trait: Trait, chosen: TraitSettings, crew: Crew, capture: bool = Tru
     sources = {"model": trait.experiment.model_identity(trait.cache), "prompts": _digest(shown)}
 
     def generate(out: Path, progress: Progress) -> None:
+        assert crew is not None
         asked = chosen.capture if capture and crew.operations.pipeline != "serial" else None
         place = captured_directory(shelf, generation, chosen.capture)
         task = GenerateTask(trait.name, out / GENERATED_SHARDS, chosen.generation, asked, place)
@@ -123,6 +129,7 @@ def plan_of(trait: Trait, chosen: TraitSettings, crew: Crew, capture: bool = Tru
     generation = Wanted(GENERATION, generate, chosen.generation.model_dump(mode="json"), sources)
 
     def score(out: Path, progress: Progress) -> None:
+        assert crew is not None
         table = pl.read_parquet(shelf.current(GENERATION.name) / GENERATED_FILE)
         scored = score_responses(table, definition, chosen.judge, crew, progress)
         scored.write_parquet(out / RESPONSES_FILE)
@@ -133,6 +140,7 @@ def plan_of(trait: Trait, chosen: TraitSettings, crew: Crew, capture: bool = Tru
     )
 
     def capture_all(out: Path, progress: Progress) -> None:
+        assert crew is not None
         place = captured_directory(shelf, generation, chosen.capture)
         texts = shelf.current(GENERATION.name) / GENERATED_SHARDS
         task = CaptureTask(texts, 2 * chosen.generation.n_examples, chosen.capture, place)

@@ -10,6 +10,8 @@ from precompute.extraction.definition import Polarity
 
 JudgeName = Literal["none", "keywords", "model", "endpoint"]
 MethodName = Literal["mean_diff", "probe", "gradient", "ica"]
+PipelineName = Literal["serial", "combined", "batched"]
+FinishReason = Literal["stop", "length"]
 METHODS: tuple[MethodName, ...] = ("mean_diff", "probe", "gradient", "ica")
 
 

@@ -10,11 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.extraction.decoding import FinishReason, Response
+from precompute.extraction.settings import FinishReason
+
+if TYPE_CHECKING:
+    from precompute.extraction.decoding import Response
 
 SHARD_EXAMPLES = 128
 """About as many; what a killed process loses at most."""

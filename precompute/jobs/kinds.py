@@ -1,5 +1,7 @@
 """The kinds of work of jobs. One name each, as asks and records have it: that of a model type, or
-`embeddings:MODEL:SIZE`, `readings:TYPE:MODEL:SIZE`, `density:SOURCE`; a further kind is a line in KINDS."""
+`embeddings:MODEL:SIZE`, `readings:TYPE:MODEL:SIZE`, `density:SOURCE`, `traits:EXPERIMENT:TRAIT`.
+
+A further kind is a line in KINDS."""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ from precompute.embeddings import readings
 from precompute.errors import UsageError
 from precompute.jobs.record import JobRecord
 from precompute.jobs.staged_costs import Workload
+from precompute.jobs.trait_work import TraitWork
 from precompute.jobs.works import SEPARATOR, ModelTypeWork, StagedWork, Told, Work
 from precompute.pipeline.plan import StepStatus
 from precompute.pipeline.registry import steps
@@ -183,6 +186,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "embeddings": Kind(EmbeddingWork.STEPS, EmbeddingWork),
         "density": Kind(DensityWork.STEPS, DensityWork),
+        "traits": Kind(TraitWork.STEPS, TraitWork),
         READINGS: Kind(readings.STEPS, _open_reading),
     }
 )
@@ -195,13 +199,17 @@ def steps_of(name: str) -> tuple[str, ...]:
     return KINDS[kind].steps if SEPARATOR in name and kind in KINDS else tuple(steps())
 
 
-def staged_names(config: Path | None) -> tuple[str, ...]:
-    """The names of all works that are no model type."""
+def staged_names(config: Path | None, data_dir: Path | str | None = None) -> tuple[str, ...]:
+    """The names of all works that are no model type; traits of the user's own are found in `data_dir`."""
+    from precompute.extraction.experiment import defined_traits
+
     known = load_config(config)
     sets = [f"{model}:{size}" for model in known.embedding_models for size in SIZES]
     read = (reading_name(model_type, texts) for model_type in known.model_types for texts in sets)
     embedded = (f"embeddings:{texts}" for texts in sets)
-    return (*embedded, *(f"density:{source}" for source in known.density.sources), *read)
+    traits = defined_traits(Path(data_dir) if data_dir else None, known)
+    named = (f"traits:{experiment}:{trait}" for experiment, trait in traits)
+    return (*embedded, *(f"density:{source}" for source in known.density.sources), *read, *named)
 
 
 def open_work(
@@ -214,6 +222,6 @@ def open_work(
     kind, separator, _ = name.partition(SEPARATOR)
     if not separator:
         return ModelTypeWork(open_subject(name, data_dir, config, features))
-    if name not in staged_names(Path(config) if config else None):
+    if name not in staged_names(Path(config) if config else None, data_dir):
         raise UsageError(f"work {name!r}", "one that the configuration names", "correct the configuration")
     return KINDS[kind].open(name, Path(data_dir), Path(config) if config else None)

@@ -86,11 +86,17 @@ class Sources:
         return self._checked.header.prepend_bos if chosen is None else chosen
 
     def _directory(self, directory: Path) -> str:
-        return self._digest(set(_matching(directory, WEIGHT_FILES)))
+        return model_digest(directory, self._cache)
 
     def _digest(self, files: Iterable[Path]) -> str:
         named = [[path.name, self._cache.digest(path)] for path in sorted(files)]
         return text_digest(canonical_json(named))
+
+
+def model_digest(directory: Path, cache: DigestCache) -> str:
+    """Weights, configuration and tokenizer in a directory, by content."""
+    paths = sorted(set(_matching(directory, WEIGHT_FILES)))
+    return text_digest(canonical_json([[path.name, cache.digest(path)] for path in paths]))
 
 
 def _matching(directory: Path, patterns: Iterable[str]) -> Iterable[Path]:
