@@ -19,6 +19,7 @@ from dashboard.components.facts import Fact, tiles
 from dashboard.components.graphs import graph
 from dashboard.components.panels import panel
 from dashboard.components.prompt_panels import feature_link
+from dashboard.components.tokens import phrase_of_labels
 from dashboard.components.writing import text_field
 from dashboard.figures import LOGIT, MARK, PROMOTED, SUPPRESSED, Figure
 from dashboard.queries import Queries
@@ -209,8 +210,15 @@ def features(queries: Queries, view: View) -> Element:
     """The features whose decoder directions lie closest."""
     found = traits.nearest_features(queries, view)
     names = named(queries, tuple(one.feature for one in found))
-    rows = [[feature_link(queries, one.feature, names), formats.signed(one.cosine)] for one in found]
-    return table(["Feature", "Cosine"], rows, "Features closest to the trait vector")
+    rows = [
+        [
+            feature_link(queries, one.feature, names),
+            phrase_of_labels(one.promotes),
+            formats.signed(one.cosine),
+        ]
+        for one in found
+    ]
+    return table(["Feature", "Promotes", "Cosine"], rows, "Features closest to the trait vector", 2)
 
 
 def differing(queries: Queries, found: Differences, chosen: Sequence[int]) -> Element:
@@ -269,19 +277,28 @@ def steering(given: dict[str, str]) -> list[Any]:
     """The form."""
     usual = {"strength": "2", "length": "40", "temperature": "0", "seed": "0"}
     values = {name: given.get(name, value) for name, value in usual.items()}
+    named = (
+        ("strength", "Strength", "in separations"),
+        ("length", "Tokens", "40"),
+        ("temperature", "Temperature", "0"),
+        ("seed", "Seed", "0"),
+    )
     fields = [
-        field("trait-strength", "Strength", "in separations", value=values["strength"], width=110),
-        field("trait-length", "Tokens", "40", value=values["length"], width=90),
-        field("trait-temperature", "Temperature", "0", value=values["temperature"], width=110),
-        field("trait-seed", "Seed", "0", value=values["seed"], width=80),
-        dmc.Button("Write", id="trait-write", size="xs"),
+        html.Div(
+            [
+                html.Span(label, className="caption"),
+                field(f"trait-{name}", label, example, value=values[name], width=96),
+            ]
+        )
+        for name, label, example in named
     ]
+    fields.append(dmc.Button("Write", id="trait-write", size="xs"))
     text = text_field(
         "trait-text", "Text to write on from", given.get("text", ""), "A text to write on from", 1
     )
     hint = html.P("Strength is in separations of the sides: 1 moves the mean of one side onto the other's.",
                   className="caption")  # fmt: skip
-    return [text, html.Div(fields, className="conditions"), hint]
+    return [text, html.Div(fields, className="conditions trait-form"), hint]
 
 
 def written(found: Steered) -> list[Element]:

@@ -91,11 +91,11 @@ def _nearest(
     few = min(NEAREST, len(cosines))
     best = np.argpartition(-cosines, few - 1)[:few]
     best = best[np.lexsort((best, -cosines[best]))]
-    tokens = _promoted(other, best.tolist())
+    tokens = promoted_tokens(other, best.tolist())
     return tuple(Match(int(f), float(cosines[f]), tokens.get(int(f), ())) for f in best)
 
 
-def _promoted(queries: Queries, features: list[int]) -> dict[int, tuple[str, ...]]:
+def promoted_tokens(queries: Queries, features: list[int]) -> dict[int, tuple[str, ...]]:
     """What some features promote; only the first tokens of each feature are read and kept."""
 
     def few() -> pl.DataFrame:

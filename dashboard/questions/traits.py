@@ -15,7 +15,7 @@ from dashboard.address import AddressError, shortened
 from dashboard.queries import Queries
 from dashboard.questions.contrast import MOST_TEXTS, group_of_sums
 from dashboard.questions.differences import Differences, differences, ranked
-from dashboard.questions.matching import unit_directions
+from dashboard.questions.matching import promoted_tokens, unit_directions
 from dashboard.questions.sources import source_digest
 from dashboard.questions.summaries import hook_name
 from dashboard.records import Histogram
@@ -180,6 +180,8 @@ class Near:
 
     feature: int
     cosine: float
+    promotes: tuple[str, ...]
+    """The tokens that it promotes most, as they are shown; empty where not computed."""
 
 
 def nearest_features(queries: Queries, view: View) -> list[Near]:
@@ -187,7 +189,8 @@ def nearest_features(queries: Queries, view: View) -> list[Near]:
     cosines = cosines_with(queries, view.direction)
     few = min(NEAREST, len(cosines))
     best = np.argsort(-np.abs(cosines), kind="stable")[:few]
-    return [Near(int(feature), float(cosines[feature])) for feature in best]
+    tokens = promoted_tokens(queries, best.tolist())
+    return [Near(f, float(cosines[f]), tokens.get(f, ())) for f in best.tolist()]
 
 
 def cosines_with(queries: Queries, direction: Float32[np.ndarray, " d"]) -> Float32[np.ndarray, " d_sae"]:
