@@ -33,6 +33,8 @@ from dashboard.token_view import running, spelled_out
 COLOURS = {"mean_diff": PROMOTED, "probe": LOGIT, "gradient": "#e8930c", "ica": SUPPRESSED}
 WORDS = {"mean_diff": "mean difference", "probe": "probe", "gradient": "gradient", "ica": "ICA"}
 HEIGHT = 280
+LONGEST_PROMPT = 110
+"""Characters of a prompt that are shown: its end."""
 
 
 def short_site(site: str) -> str:
@@ -246,7 +248,9 @@ def responses(view: View, shown: Iterable[ShownResponse]) -> list[Element]:
 
 
 def _response(one: ShownResponse, midpoint: float, reach: float) -> Element:
-    prompt = element("Span", running(one.prompt[-160:]), className="dim", title="The end of the prompt")
+    prompt = element(
+        "Span", running(one.prompt[-LONGEST_PROMPT:]), className="dim", title="The end of the prompt"
+    )
     tokens = [
         _token(token, float(value), (float(value) - midpoint) / reach)
         for token, value in zip(one.str_tokens, one.projections, strict=True)

@@ -116,7 +116,8 @@ def _asked_later(queries: Queries, view: View, title: str, explanation: str, anc
         missing = _elsewhere(queries, view)
     words = state_sentence(queries.inference.state) if missing is None else missing
     wait = html.Div(words, className="empty", role="status")
-    inside = html.Div(wait, id=f"{anchor}-found" if missing is None else f"{anchor}-none")
+    name = f"{anchor}-found" if missing is None else f"{anchor}-none"
+    inside = html.Div(wait, id=name, className="trait-found", tabIndex=0)
     return panel(title, inside, explanation=explanation, anchor=anchor)
 
 
@@ -201,8 +202,7 @@ def _answer(ask: Callable[[], Any]) -> Any:
 
 
 def _different(queries: Queries, view: View) -> Any:
-    shown = trait_panels.differing(queries, *traits.feature_differences(queries, view))
-    return html.Div(shown, className="table-scroll tall", tabIndex=0)
+    return trait_panels.differing(queries, *traits.feature_differences(queries, view))
 
 
 def _outdated(queries: Queries, view: View) -> Any:

@@ -13,7 +13,7 @@ from precompute.extraction.noise import gumbel
 
 NEAR = 1e-4
 """Scores, or shares of probability, that differ by less may come out the other way round in another batch."""
-FEW = 64
+FEW = 32
 """Candidates that are looked at first; a sharp distribution has no more."""
 
 
