@@ -1,8 +1,8 @@
 """How fast responses are written and captured: `python -m benchmarks.extraction`.
 
 The same prompts by the three pipelines, and by batches of several sizes, each in a process of its own, so
-that its peak memory is its own. Prints a table in Markdown with what a GPU of a given price would cost, the line
-memory = model + batch x per sequence, and writes a plot as SVG.
+that its peak memory is its own. Prints a table in Markdown with what a GPU of a given price would cost, the
+line memory = model + batch x per sequence, and writes a plot as SVG.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -148,21 +149,31 @@ def memory_line(found: list[Measured]) -> tuple[float, float]:
     return float(intercept), float(slope)
 
 
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
 def told(found: list[Measured], price: float) -> list[str]:
     """The table, and what follows from it."""
     serial = found[0]
-    rows = [
-        "| Pipeline | Seconds | CPU seconds | Tokens/s | Speed-up | by CPU | Peak memory, MB | Price | Same token ids |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    headings = (
+        *("Pipeline", "Seconds", "CPU seconds", "Tokens/s", "Speed-up", "by CPU"),
+        *("Peak memory, MB", "Price"),
+    )
+    rows = [_row((*headings, "Same token ids")), _row(["---"] * 9)]
     for one in found:
-        cost = one.seconds / 3600 * price
-        same = "yes" if one.digest == serial.digest else "no (near ties)"
-        rows.append(
-            f"| {one.name} | {one.seconds:.1f} | {one.cpu:.1f} | {one.rate:,.0f} | {serial.seconds / one.seconds:.1f} | "
-            f"{serial.cpu / one.cpu:.1f} | "
-            f"{one.peak:,.0f} | {cost:.5f} | {same} |"
+        cells = (
+            one.name,
+            f"{one.seconds:.1f}",
+            f"{one.cpu:.1f}",
+            f"{one.rate:,.0f}",
+            f"{serial.seconds / one.seconds:.1f}",
+            f"{serial.cpu / one.cpu:.1f}",
+            f"{one.peak:,.0f}",
+            f"{one.seconds / 3600 * price:.5f}",
+            "yes" if one.digest == serial.digest else "no (near ties)",
         )
+        rows.append(_row(cells))
     base, slope = memory_line(found)
     best = min(found, key=lambda one: one.seconds)
     million = 1e6 / best.rate / 3600 * price
