@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from precompute.artifacts.shelf import Shelf
 from precompute.config import load_config
+from precompute.errors import LightwellError
 from precompute.jobs.costs import SECONDS_TO_START, Cost
 from precompute.jobs.record import JobRecord
+from precompute.jobs.staged_costs import BYTES_PER_TOKEN, Workload
 from precompute.jobs.works import SEPARATOR, StagedWork, Told
+from precompute.models.language_model import resolve_model_directory
 from precompute.pipeline.plan import StepStatus
 from precompute.pipeline.runner import UP_TO_DATE
 
@@ -20,7 +25,6 @@ if TYPE_CHECKING:
 
 BYTES_PER_SECOND = 8e9
 """Of weights, each token that is written reading its share of them; seen with batches on two cores."""
-BYTES_PER_TOKEN = 16
 SECONDS_OF_OTHERS = 4.0
 """Of a stage that writes nothing."""
 
@@ -48,24 +52,28 @@ class TraitWork(StagedWork):
         """The settings of what is published, or else the usual ones."""
         return {"settings": self._trait().settings().model_dump(mode="json")}
 
+    def workload(self) -> Workload:
+        """The tokens that are to be written, as texts."""
+        trait = self._trait()
+        chosen, model = trait.settings().generation, trait.experiment.model
+        place = resolve_model_directory(model.model, model.revision)
+        n_tokens = 2 * chosen.n_examples * chosen.max_new_tokens
+        load = Workload.of(Path(os.devnull), None, place)
+        return replace(load, n_texts=2 * chosen.n_examples, text_bytes=n_tokens * BYTES_PER_TOKEN)
+
     def cost(self, statuses: Iterable[StepStatus], names: Iterable[str]) -> Cost | None:
-        """By the tokens to be written and the size of the model; None where its files are not at hand."""
+        """By the last time, or else by the tokens to be written and the size of the model."""
         known = {status.step: status for status in statuses}
         needed = [name for name in names if known[name].state not in UP_TO_DATE]
-        trait = self._trait()
-        weights = sum(
-            path.stat().st_size for path in Path(trait.experiment.model.model).glob("*.safetensors")
-        )
-        if not weights:
+        try:
+            load = self.workload()
+        except LightwellError:
             return None
-        chosen = trait.settings().generation
-        n_tokens = 2 * chosen.n_examples * chosen.max_new_tokens
-        writing = n_tokens * weights / BYTES_PER_SECOND
-        seconds = sum(
-            known[n].seconds or (writing if n == "trait_generation" else SECONDS_OF_OTHERS) for n in needed
-        )
-        start = SECONDS_TO_START if needed else 0.0
-        return Cost(tuple(needed), start + seconds, len(needed) * n_tokens * BYTES_PER_TOKEN)
+        writing = load.text_bytes / BYTES_PER_TOKEN * load.weight_bytes / BYTES_PER_SECOND
+        expected = {self.STEPS[0]: writing}
+        seconds = sum(known[name].seconds or expected.get(name, SECONDS_OF_OTHERS) for name in needed)
+        n_bytes = len(needed) * (load.text_bytes + 4 * load.d * load.n_texts)
+        return Cost(tuple(needed), seconds + (SECONDS_TO_START if needed else 0.0), round(n_bytes))
 
     def run(self, record: JobRecord, recorder: Recorder) -> None:
         """As the command does."""
