@@ -4,7 +4,7 @@
 
   const app = (window.dash_clientside = window.dash_clientside || {});
   const own = (app.lightwell = app.lightwell || {});
-  const USUAL = { text: "", strength: "2", length: "40", temperature: "0", seed: "0" };
+  const USUAL = { text: "", strength: "1", length: "40", temperature: "0", seed: "0" };
 
   Object.assign(own, {
     rememberSteering: function (clicks, ...values) {

@@ -279,7 +279,7 @@ def _token(token: str, value: float, share: float) -> Element:
 
 def steering(given: dict[str, str]) -> list[Any]:
     """The form."""
-    usual = {"strength": "2", "length": "40", "temperature": "0", "seed": "0"}
+    usual = {"strength": "1", "length": "40", "temperature": "0", "seed": "0"}
     values = {name: given.get(name, value) for name, value in usual.items()}
     named = (
         ("strength", "Strength", "in separations"),
