@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from precompute.demo.autoencoder_export import export_autoencoder
 from precompute.demo.autoencoder_model import Explainer, Moments, Reconstructor, as_tensor, fit_soft_token
 from precompute.demo.autoencoder_rows import ActivationRows
 from precompute.demo.checkpoints import (
@@ -125,6 +126,11 @@ class AutoencoderRun:
         """Write a checkpoint."""
         tensors = {name: value.detach() for name, value in self.trained().items()}
         save_checkpoint(path, {**tensors, **optimizer_tensors(self.optimizer, "adam")}, {"step": self.step})
+
+    def export(self, directory: Path) -> None:
+        """Write the checkpoint directory that sweeps read."""
+        parts = (self.explainer, self.reconstructor, self.moments)
+        export_autoencoder(*parts, self.training.n_tokens, directory)
 
     def train(self, path: Path) -> None:
         """Take the steps that are left."""

@@ -1,4 +1,7 @@
-"""Reproduce the demo's text autoencoder: `python -m precompute.demo.train_autoencoder --out DIR`."""
+"""Reproduce the demo's text autoencoder: `python -m precompute.demo.train_autoencoder --out DIR`.
+
+It lands in DIR/autoencoder, beside which its language model is looked for; a sweep measures it.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
         default=True,
         help="matrix products in bfloat16 (twice as fast where the CPU has AVX512-BF16)",
     )
+    command.add_argument("--export-only", action="store_true", help="write what the last checkpoint has")
     return command
 
 
@@ -50,7 +54,9 @@ def main(arguments: list[str] | None = None) -> None:
     logging.info("%d rows", len(rows))
     run = AutoencoderRun(training, LANGUAGE_MODEL, rows, parsed.bfloat16)
     run.restore(space.checkpoint("autoencoder"))
-    run.train(space.checkpoint("autoencoder"))
+    if not parsed.export_only:
+        run.train(space.checkpoint("autoencoder"))
+    run.export(space.root / "autoencoder")
 
 
 def training_rows(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from precompute.errors import ModelError, NotApplicableError
+from precompute.errors import NotApplicableError
 from precompute.models.batching import Batch, batches
+from precompute.models.capture import check_finite, run_to
 from precompute.models.final_norm import FinalNorm
 from precompute.models.language_model import LanguageModel, load_language_model
 from precompute.models.preflight import FINAL_SITE, check_width, site_of
@@ -91,7 +91,7 @@ class SAEReader:
         passed = self._run(batch)
         rows = torch.from_numpy(is_row).to(passed.at_site.device)
         x = passed.at_site[rows].float()
-        self._check_finite(x)
+        check_finite(x, self.site)
         encoded = self.sae.encode(x, advance)
         acts = encoded.acts
         return EncodedRows(
@@ -109,19 +109,8 @@ class SAEReader:
         """Run the decoder as far as needed: to the final norm, whose input is kept too, or to the site."""
         norm = self.final_norm()
         stop = self.language_model.sites.before_final_norm() if norm is not None else None
-        seen: dict[str, Tensor] = {}
-        handles = [self.site.read(lambda value: seen.update(site=value))]
-        handles.append((stop or self.site).read(lambda value: _stop(seen, value)))
-        device = self.language_model.device
-        try:
-            with torch.inference_mode(), suppress(_Stop):
-                self.language_model.run_stack(
-                    torch.from_numpy(batch.token_ids).to(device), torch.from_numpy(batch.mask).to(device)
-                )
-        finally:
-            for handle in handles:
-                handle.remove()
-        return Passed(seen["site"], seen["last"] if norm is not None else None, norm)
+        seen = run_to(self.language_model, self.site, stop or self.site, batch)
+        return Passed(seen.at_site, seen.last if norm is not None else None, norm)
 
     def final_norm(self) -> FinalNorm | None:
         """The norm between the site and the logits, where its sigma can be told."""
@@ -131,14 +120,6 @@ class SAEReader:
             return self.language_model.sites.final_norm
         except NotApplicableError:
             return None
-
-    def _check_finite(self, x: Tensor) -> None:
-        if not bool(torch.isfinite(x).all()):
-            raise ModelError(
-                f"activations at {self.site.hook_name} that are not finite",
-                "numbers",
-                'check the weights, or set dtype = "float32"',
-            )
 
 
 def _has_layer_norm(language_model: LanguageModel) -> bool:
@@ -158,15 +139,6 @@ class Passed:
     before_norm: Tensor | None
     """[n_examples, n_ctx, d_model], where there is a final norm."""
     norm: FinalNorm | None
-
-
-class _Stop(Exception):  # noqa: N818 - ends a forward pass that has shown all that is asked
-    pass
-
-
-def _stop(seen: dict[str, Tensor], value: Tensor) -> None:
-    seen["last"] = value
-    raise _Stop
 
 
 def _means(x: Tensor, is_row: Tensor) -> Array:

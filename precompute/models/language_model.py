@@ -111,16 +111,22 @@ def load_language_model(model_type: ModelType, device: Device = "auto") -> Langu
     Raises ModelError for weights that are missing, of another shape, in a pickle, or cannot be read: a
     weight that is not in the files would be random.
     """
+    chosen = (model_type.model, model_type.revision, model_type.dtype, model_type.adapter)
+    return open_language_model(*chosen, chosen_device(device))
+
+
+def open_language_model(
+    model: str, revision: str | None, dtype: str, adapter: str | None, device: str
+) -> LanguageModel:
+    """Load a language model onto a torch device, its adapter merged in; raises ModelError like the other."""
     import torch
 
-    directory = resolve_model_directory(model_type.model, model_type.revision)
-    model = load_weights(directory, getattr(torch, model_type.dtype))
-    if model_type.adapter is not None:
+    loaded = load_weights(resolve_model_directory(model, revision), getattr(torch, dtype))
+    if adapter is not None:
         from precompute.models.adapter import merge_adapter
 
-        model = merge_adapter(model, model_type.adapter)
-    where = chosen_device(device)
-    return LanguageModel(model.eval().requires_grad_(False).to(where), where)
+        loaded = merge_adapter(loaded, adapter)
+    return LanguageModel(loaded.eval().requires_grad_(False).to(device), device)
 
 
 def load_weights(

@@ -1,0 +1,1 @@
+"""Text autoencoders: an activation is written as a few tokens, and predicted from them again."""
