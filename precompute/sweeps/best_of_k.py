@@ -1,0 +1,114 @@
+"""The command `python -m precompute.sweeps.best_of_k`: a sweep, or a plot of several; also under torchrun."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from precompute.command_line import run_command
+from precompute.embeddings.ranks import Ranks
+from precompute.errors import LightwellError
+from precompute.pipeline.preflight import check_writable
+from precompute.progress import Silent, TerminalBar
+from precompute.sweeps.composing import compose_settings, composed
+from precompute.sweeps.plan import SweepPlan
+from precompute.sweeps.settings import EvalSettings, SweepSettings
+
+PROG = "python -m precompute.sweeps.best_of_k"
+
+
+def help_text() -> str:
+    """The usage, with every key and its default."""
+    lines = [
+        f"usage: {PROG} [+eval=NAME] [+eval.KEY=VALUE ...] [data=NAME] [machine=NAME]",
+        f"       {PROG} plot RESULTS.json [...] [--output FILE]",
+        "",
+        "How much of an activation's variance the best of K explanations recovers. Configured through Hydra:",
+        "presets of eval (quick, all), data (held_out, documentation, file) and machine (auto, cpu), and your",
+        "own in ./conf/eval/NAME.yaml. --cfg prints the configuration. Under torchrun, processes share it.",
+        "",
+    ]
+    for group, field in SweepSettings.model_fields.items():
+        lines += [f"{group}.{name} = {value}" for name, value in _defaults(group, field.default)]
+    return "\n".join(lines)
+
+
+def _defaults(group: str, default: object) -> list[tuple[str, str]]:
+    shown = {name: "null" if value is None else str(value) for name, value in vars(default).items()}
+    if group == "eval":
+        shown["checkpoint_path"] = "the demo's"
+        shown["k_values"] = str(list(EvalSettings().k_values))
+    return list(shown.items())
+
+
+def main(argv: list[str]) -> int:
+    """Run a sweep, or plot results; returns the exit code."""
+    if argv and argv[0] == "plot":
+        from precompute.sweeps.plot import main as plot
+
+        return plot(argv[1:])
+    if "--help" in argv or "-h" in argv:
+        print(help_text())
+        return 0
+    if "--cfg" in argv:
+        import yaml
+
+        print(yaml.safe_dump(composed([a for a in argv if a not in ("--cfg", "job")])), end="")
+        return 0
+    return sweep(compose_settings(argv))
+
+
+def sweep(settings: SweepSettings) -> int:
+    """Bring a sweep's results up to date, and say what came out."""
+    from precompute.sweeps.run import compute
+
+    ranks = Ranks.of_environment()
+    plan = SweepPlan.of(settings)
+    check_writable(plan.shelf.directory)
+    ranks.open()
+    bar = TerminalBar("sweep") if ranks.leads else None
+    try:
+        result, done = compute(plan, ranks, progress=bar or Silent())
+    finally:
+        if bar is not None:
+            bar.close()
+        ranks.close()
+    if ranks.leads:
+        print(f"{done.n_extracted:,} activations extracted, {done.n_written:,} explanations written"
+              f"{f', {done.n_rebuilt} damaged shards rebuilt' if done.n_rebuilt else ''}"
+              f"{' (by this process)' if ranks.world_size > 1 else ''}")  # fmt: skip
+        print(describe(result.path, result.record))
+    return 0
+
+
+def describe(path: Path, record: dict[str, object]) -> str:
+    """What came out, in a few lines."""
+    lines = [f"{path}: {record['n_rows']:,} activations of {record['n_texts']:,} texts; oracle selection"]
+    results = record["results"]
+    assert isinstance(results, list)
+    for entry in results:
+        parts = [f"K = {entry['k']:>3d}"]
+        for name in ("variance_recovery", "r_squared"):
+            score = entry[name]
+            if score["estimate"] is None:
+                parts.append(f"{name} not defined")
+                continue
+            ends = score["bca"] or score["percentile"]
+            interval = f" [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else ""
+            parts.append(f"{name} {score['estimate']:.4f}{interval}")
+        lines.append("  ".join(parts))
+    return "\n".join(lines)
+
+
+def quiet_follower(argv: list[str]) -> int:
+    """As `main`; where several processes fail alike, only the leading one says why."""
+    try:
+        return main(argv)
+    except LightwellError as error:
+        if Ranks.of_environment().leads:
+            raise
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(quiet_follower))
