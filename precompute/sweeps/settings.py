@@ -128,7 +128,7 @@ def sweep_settings(given: Mapping[str, Any]) -> SweepSettings:
         inside = given.get(group)
         if isinstance(inside, Mapping):
             refuse_unknown(inside, model.model_fields, f"{group}.")
-    refuse_unknown(given, SweepSettings.model_fields, "")
+    refuse_unknown(given, SweepSettings.model_fields, "", _homes())
     try:
         return SweepSettings.model_validate(given)
     except ValidationError as error:
@@ -139,14 +139,23 @@ def sweep_settings(given: Mapping[str, Any]) -> SweepSettings:
         raise UsageError(found, message, "give another value") from None
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str], prefix: str) -> None:
+def _homes() -> dict[str, str]:
+    """Where each key belongs, for those given without their group."""
+    groups: dict[str, Any] = {name: field.annotation for name, field in SweepSettings.model_fields.items()}
+    return {key: f"{group}.{key}" for group, model in groups.items() for key in model.model_fields}
+
+
+def refuse_unknown(
+    given: Iterable[str], known: Iterable[str], prefix: str, homes: Mapping[str, str] | None = None
+) -> None:
     """Raise UsageError for a key that there is not, with the nearest that there is."""
     valid = sorted(known)
     for key in map(str, given):
         if key not in valid:
-            near = difflib.get_close_matches(key, valid, n=1, cutoff=0.0)
+            closest = difflib.get_close_matches(key, valid, n=1, cutoff=0.0)[0]
+            near = (homes or {}).get(key, prefix + closest)
             raise UsageError(
-                f"unknown key {prefix}{key} (did you mean {prefix}{near[0]}?)",
+                f"unknown key {prefix}{key} (did you mean {near}?)",
                 f"one of {', '.join(prefix + name for name in valid)}",
                 "correct the key",
             )
