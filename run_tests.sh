@@ -31,6 +31,12 @@ if [ "${1:-}" = "--all" ]; then
     { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends redis-server; } \
       >/dev/null 2>&1 || echo "redis-server could not be installed; its test will say so" >&2
   fi
+  # The test of sweeps under SLURM starts one of its own.
+  if ! command -v slurmctld >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing slurmctld, slurmd and munge for the tests"
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+      slurmctld slurmd slurm-client munge; } >/dev/null 2>&1 || echo "SLURM could not be installed; its test will say so" >&2
+  fi
 fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .

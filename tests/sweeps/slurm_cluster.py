@@ -123,7 +123,10 @@ class Cluster:
         }
         text = "".join(f"{key}={value}\n" for key, value in settings.items())
         (self.directory / "slurm.conf").write_text(text)
-        (self.directory / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
+        # The version that can do without has a word for it; the older one's first plugin asks for nothing.
+        version = self.ask("sinfo", "--version").split()[-1]
+        plugin = "cgroup/v1" if version < "23" else "disabled"
+        (self.directory / "cgroup.conf").write_text(f"CgroupPlugin={plugin}\n")
 
 
 @contextmanager
