@@ -80,6 +80,20 @@ class EmbeddingModel(BaseModel):
     """The field that holds the text."""
 
 
+class Autoencoder(BaseModel):
+    """`[autoencoders.NAME]`: a text autoencoder whose sweeps are shown, and the texts they are over."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    checkpoint: str
+    """The directory of its checkpoint (absolute once loaded)."""
+    dataset: str | None = None
+    """A file of texts, relative to the configuration file; None is the documentation on this machine, of the
+    packages that the demo's weights have not seen."""
+    text_column: str = "text"
+    """The field that holds the text."""
+
+
 class DensityConfig(BaseModel):
     """`[density]`: what density weights are computed from, by short names."""
 
@@ -115,6 +129,7 @@ class Config(BaseModel):
     density: DensityConfig = DensityConfig()
     embedding_models: Mapping[str, EmbeddingModel] = {}
     experiments: Mapping[str, ExperimentModel] = {}
+    autoencoders: Mapping[str, Autoencoder] = {}
 
     def model_type(self, name: str) -> ModelType:
         """The model type of that name; raises ConfigError naming those that there are."""
@@ -145,6 +160,7 @@ def load_config(path: Path | None = None) -> Config:
         ),
         embedding_models={**found.embedding_models, **own.embedding_models},
         experiments={**found.experiments, **own.experiments},
+        autoencoders={**found.autoencoders, **own.autoencoders},
     )
 
 
@@ -166,6 +182,7 @@ def _read(path: Path) -> Config:
         density=_density(path, raw.get("density", {})),
         embedding_models=embedders,
         experiments=_experiments(path, raw.get("experiments", {})),
+        autoencoders=_autoencoders(path, raw.get("autoencoders", {})),
     )
 
 
@@ -173,8 +190,16 @@ def _embedding_models(path: Path, tables: Any) -> dict[str, EmbeddingModel]:
     expected = '[embedding_models.NAME] with model = "path or hub id", and perhaps dataset, text_column'
     found, base = {}, path.resolve().parent
     for name, parsed in _named_tables(path, "embedding_models", tables, EmbeddingModel, expected).items():
-        dataset = str(base / parsed.dataset) if parsed.dataset else None
-        changes = {"model": _path_or_hub_id(base, parsed.model), "dataset": dataset}
+        changes = {"model": _path_or_hub_id(base, parsed.model), "dataset": _below(base, parsed.dataset)}
+        found[name] = parsed.model_copy(update=changes)
+    return found
+
+
+def _autoencoders(path: Path, tables: Any) -> dict[str, Autoencoder]:
+    expected = '[autoencoders.NAME] with checkpoint = "path", and perhaps dataset, text_column'
+    found, base = {}, path.resolve().parent
+    for name, parsed in _named_tables(path, "autoencoders", tables, Autoencoder, expected).items():
+        changes = {"checkpoint": str(base / parsed.checkpoint), "dataset": _below(base, parsed.dataset)}
         found[name] = parsed.model_copy(update=changes)
     return found
 
@@ -187,6 +212,10 @@ def _experiments(path: Path, tables: Any) -> dict[str, ExperimentModel]:
         changes = {"model": _path_or_hub_id(base, parsed.model), "adapter": adapter}
         found[name] = parsed.model_copy(update=changes)
     return found
+
+
+def _below(base: Path, value: str | None) -> str | None:
+    return str(base / value) if value else None
 
 
 def _named_tables(

@@ -1,5 +1,6 @@
 """The kinds of work of jobs. One name each, as asks and records have it: that of a model type, or
-`embeddings:MODEL:SIZE`, `readings:TYPE:MODEL:SIZE`, `density:SOURCE`, `traits:EXPERIMENT:TRAIT`.
+`embeddings:MODEL:SIZE`, `readings:TYPE:MODEL:SIZE`, `density:SOURCE`, `traits:EXPERIMENT:TRAIT`,
+`sweep:AUTOENCODER:PRESET`.
 
 A further kind is a line in KINDS."""
 
@@ -24,6 +25,7 @@ from precompute.jobs.works import SEPARATOR, ModelTypeWork, StagedWork, Told, Wo
 from precompute.pipeline.plan import StepStatus
 from precompute.pipeline.registry import steps
 from precompute.pipeline.subjects import READINGS, open_subject, reading_name
+from precompute.sweeps.presets import presets
 
 if TYPE_CHECKING:
     from precompute.density.plan import Source
@@ -167,6 +169,47 @@ class DensityWork(StagedWork):
         return weights_from(self.shelf(), embeddings, search, chosen, workers)
 
 
+class SweepWork(StagedWork):
+    """A best-of-K sweep of a text autoencoder with the settings of a preset: `sweep:AUTOENCODER:PRESET`."""
+
+    kind = "sweep"
+    STEPS = ("best_of_k",)
+
+    def shelf(self) -> Shelf:
+        """That of its results, which are named by autoencoder and preset."""
+        from precompute.sweeps.named import shelf_of
+
+        return shelf_of(self.data_dir, *self._named())
+
+    def status(self) -> tuple[StepStatus, ...]:
+        """By the checkpoint and the texts as they are now."""
+        from precompute.sweeps.named import status_of
+
+        return (status_of(self.data_dir, self.config, *self._named()),)
+
+    def mark(self) -> Mapping[str, Any]:
+        """The settings, as they are asked for."""
+        from precompute.sweeps.named import settings_of
+
+        return settings_of(self.data_dir, self.config, *self._named()).model_dump(mode="json")
+
+    def run(self, record: JobRecord, recorder: Recorder) -> None:
+        """As the command does."""
+        from precompute.sweeps.named import settings_of
+        from precompute.sweeps.plan import SweepPlan
+        from precompute.sweeps.run import compute
+
+        settings = settings_of(self.data_dir, self.config, *self._named(), workers=record.workers)
+        told = Told(recorder, self)
+        told.begin(self.STEPS[0])
+        compute(SweepPlan.of(settings), progress=recorder)
+        told.end()
+
+    def _named(self) -> tuple[str, str]:
+        _, autoencoder, preset = self.name.split(SEPARATOR)
+        return autoencoder, preset
+
+
 def _open_reading(name: str, data_dir: Path, config: Path | None) -> ModelTypeWork:
     _, model_type, texts = name.split(SEPARATOR, 2)
     return ModelTypeWork(readings.open_reading(model_type, texts, data_dir, config), readings.STEPS)
@@ -187,6 +230,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "embeddings": Kind(EmbeddingWork.STEPS, EmbeddingWork),
         "density": Kind(DensityWork.STEPS, DensityWork),
         "traits": Kind(TraitWork.STEPS, TraitWork),
+        "sweep": Kind(SweepWork.STEPS, SweepWork),
         READINGS: Kind(readings.STEPS, _open_reading),
     }
 )
@@ -207,9 +251,11 @@ def staged_names(config: Path | None, data_dir: Path | str | None = None) -> tup
     sets = [f"{model}:{size}" for model in known.embedding_models for size in SIZES]
     read = (reading_name(model_type, texts) for model_type in known.model_types for texts in sets)
     embedded = (f"embeddings:{texts}" for texts in sets)
+    density = (f"density:{source}" for source in known.density.sources)
     traits = defined_traits(Path(data_dir) if data_dir else None, known)
     named = (f"traits:{experiment}:{trait}" for experiment, trait in traits)
-    return (*embedded, *(f"density:{source}" for source in known.density.sources), *read, *named)
+    sweeps = (f"sweep:{name}:{preset}" for name in known.autoencoders for preset in presets())
+    return (*embedded, *density, *read, *named, *sweeps)
 
 
 def open_work(

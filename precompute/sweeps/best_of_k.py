@@ -12,7 +12,7 @@ from precompute.pipeline.preflight import check_writable
 from precompute.progress import Silent, TerminalBar
 from precompute.sweeps.composing import compose_settings, composed
 from precompute.sweeps.plan import SweepPlan
-from precompute.sweeps.settings import EvalSettings, SweepSettings
+from precompute.sweeps.settings import SweepSettings
 
 PROG = "python -m precompute.sweeps.best_of_k"
 
@@ -28,17 +28,17 @@ def help_text() -> str:
         "own in ./conf/eval/NAME.yaml. --cfg prints the configuration. Under torchrun, processes share it.",
         "",
     ]
-    for group, field in SweepSettings.model_fields.items():
-        lines += [f"{group}.{name} = {value}" for name, value in _defaults(group, field.default)]
+    for group, settings in SweepSettings.model_validate({}):
+        shown = {**vars(settings), **({"checkpoint_path": "the demo's"} if group == "eval" else {})}
+        lines += [f"{group}.{name} = {_shown(value)}" for name, value in shown.items()]
     return "\n".join(lines)
 
 
-def _defaults(group: str, default: object) -> list[tuple[str, str]]:
-    shown = {name: "null" if value is None else str(value) for name, value in vars(default).items()}
-    if group == "eval":
-        shown["checkpoint_path"] = "the demo's"
-        shown["k_values"] = str(list(EvalSettings().k_values))
-    return list(shown.items())
+def _shown(value: object) -> str:
+    words = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
 def main(argv: list[str]) -> int:
@@ -64,7 +64,7 @@ def sweep(settings: SweepSettings) -> int:
 
     ranks = Ranks.of_environment()
     plan = SweepPlan.of(settings)
-    check_writable(plan.shelf.directory)
+    check_writable(plan.output_dir)
     ranks.open()
     bar = TerminalBar("sweep") if ranks.leads else None
     try:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from precompute.errors import UsageError
+from precompute.sweeps.presets import CONF, OWN
 from precompute.sweeps.settings import SweepSettings, sweep_settings
 
-CONF = Path(__file__).with_name("conf")
 PRIMARY = "best_of_k"
-OWN = Path("conf")
-"""A user's own groups, in the directory from which the command is called."""
 GROUPS = tuple(SweepSettings.model_fields)
 
 

@@ -47,9 +47,7 @@ def curve(sums: TextSums, resampling: Resampling | None) -> list[dict[str, Any]]
     estimates = {name: statistic(total)[0] for name, statistic in SCORES.items()}
     found = _intervals(sums, estimates, resampling)
     n_k = sums.residual.shape[1]
-    return [
-        {name: _record(estimates[name][k], found.get(name), k) for name in SCORES} for k in range(n_k)
-    ]
+    return [{name: _record(estimates[name][k], found.get(name), k) for name in SCORES} for k in range(n_k)]
 
 
 def _intervals(

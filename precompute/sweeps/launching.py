@@ -103,7 +103,9 @@ class Launch:
 
     def __call__(self) -> int:
         """Run it; raises RuntimeError where it fails, so that SLURM knows."""
-        code = subprocess.run(self.command(), cwd=self.directory, env=self.environment(), check=False).returncode
+        code = subprocess.run(
+            self.command(), cwd=self.directory, env=self.environment(), check=False
+        ).returncode
         if code:
             raise RuntimeError(f"the sweep ended with exit code {code}")
         return code

@@ -24,6 +24,10 @@ from precompute.sweeps.settings import SweepSettings
 from precompute.sweeps.shard_files import ShardFiles
 from precompute.sweeps.vector_cache import vector_identity
 
+STEP = "best_of_k"
+SUMMARY = "Best of K: curves with intervals, and every row's scores."
+RUNS = "runs"
+"""In the results' directory: one shelf for each name."""
 VERSION = 1
 """Raised whenever the results change for the same inputs."""
 
@@ -80,7 +84,9 @@ class SweepPlan:
         tokenizer = load_tokenizer(self.checkpoint.model, header.revision)
         bos = tokenizer.bos_token_id if header.prepend_bos else None
         if header.prepend_bos and bos is None:
-            raise ModelError("a tokenizer without a BOS token", "one", "set prepend_bos to false in config.json")
+            raise ModelError(
+                "a tokenizer without a BOS token", "one", "set prepend_bos to false in config.json"
+            )
         rule = PositionRule.of(settings)
         return plan_rows(self.texts, text_encoder(tokenizer), header.n_ctx, bos, rule, settings.limit)
 
@@ -116,14 +122,19 @@ class SweepPlan:
         return self._files(score_shards.KIND, score_shards.VERSION, identity)
 
     @property
+    def output_dir(self) -> Path:
+        """Where people find results: links to what is published."""
+        return self.data_dir / self.settings.eval.output_dir
+
+    @property
     def shelf(self) -> Shelf:
-        """Where results are published."""
-        return Shelf(self.data_dir / self.settings.eval.output_dir)
+        """Where the results of this name are published."""
+        return Shelf(self.output_dir / RUNS / self.settings.eval.stem)
 
     @property
     def stage(self) -> Stage:
-        """The results as an artifact, named by their file."""
-        return stage_of(self.settings.eval.stem)
+        """The results as an artifact."""
+        return Stage(STEP, VERSION, SUMMARY, output_names(self.settings.eval.stem))
 
     @property
     def scientific(self) -> dict[str, Any]:
@@ -151,7 +162,6 @@ class SweepPlan:
         return ShardFiles(self.data_dir / self.settings.eval.cache_dir, kind, version, identity)
 
 
-def stage_of(stem: str) -> Stage:
-    """The results of that name."""
-    outputs = (f"{stem}.json", f"{stem}.rows.parquet", f"{stem}.vocabulary.parquet")
-    return Stage(stem, VERSION, "Best of K: curves with intervals, and every row's scores.", outputs)
+def output_names(stem: str) -> tuple[str, str, str]:
+    """The files of results of that name."""
+    return f"{stem}.json", f"{stem}.rows.parquet", f"{stem}.vocabulary.parquet"

@@ -19,7 +19,9 @@ def parser() -> CommandParser:
         prog="python -m precompute.sweeps.best_of_k plot",
         description="Draw variance recovery against K, with intervals, as PNG and PDF; one curve for each sweep.",
     )
-    options.add_argument("results", type=Path, nargs="+", metavar="RESULTS.json", help="what sweeps have written")
+    options.add_argument(
+        "results", type=Path, nargs="+", metavar="RESULTS.json", help="what sweeps have written"
+    )
     options.add_argument(
         "--output", type=Path, metavar="FILE", help="default: beside the first results, with its name"
     )
@@ -38,7 +40,9 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def draw(runs: list[SweepResult], output: Path, score: str = "variance_recovery", title: str = "") -> list[Path]:
+def draw(
+    runs: list[SweepResult], output: Path, score: str = "variance_recovery", title: str = ""
+) -> list[Path]:
     """Write the figure as PNG and PDF; returns their paths."""
     from matplotlib.figure import Figure
 
@@ -60,7 +64,9 @@ def draw(runs: list[SweepResult], output: Path, score: str = "variance_recovery"
              for ending in FORMATS]  # fmt: skip
     for path in paths:
         # Without times in them, so that the same results give the same files.
-        figure.savefig(path, dpi=160, metadata={"Creator": None, "CreationDate": None} if path.suffix == ".pdf" else {})
+        figure.savefig(
+            path, dpi=160, metadata={"Creator": None, "CreationDate": None} if path.suffix == ".pdf" else {}
+        )
     return paths
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,7 @@ ESTIMATORS = {
     "mse is unbiased; variance_recovery and r_squared are plug-in",
     "first": "the first K samples of the pool, so that each K's are among those of the larger ones",
 }
-ROWS_SCHEMA = {
+ROWS_SCHEMA: Mapping[str, Any] = {
     "row": pl.UInt32,
     "text_id": pl.String,
     "chunk": pl.UInt32,

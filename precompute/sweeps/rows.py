@@ -114,7 +114,9 @@ def ordered_texts(table: pl.DataFrame, data: DataSettings) -> pl.DataFrame:
         table = table.filter(pl.Series(held_out_mask(table, data.held_out)))
     table = table.select("text_id", "text").unique("text_id", keep="first", maintain_order=True)
     if table.is_empty():
-        raise CorpusError("no text for the sweep", "at least one", "correct `data.dataset` or `data.held_out`")
+        raise CorpusError(
+            "no text for the sweep", "at least one", "correct `data.dataset` or `data.held_out`"
+        )
     return table[seeded_order(table["text_id"], ORDER_SEED)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,8 +18,8 @@ from precompute.embeddings.ranks import Ranks
 from precompute.pipeline.plan import StepStatus
 from precompute.progress import Progress, Silent
 from precompute.sweeps.curves import Resampling, curve
-from precompute.sweeps.plan import SweepPlan
-from precompute.sweeps.results import ROWS_SCHEMA, SweepResult, open_sweep, recoveries, record
+from precompute.sweeps.plan import RUNS, STEP, SweepPlan
+from precompute.sweeps.results import ROWS_SCHEMA, SweepResult, open_sweep, record, recoveries
 from precompute.sweeps.rows import ShardRows, shards_of_rank
 from precompute.sweeps.sample_cache import SampleCache
 from precompute.sweeps.score_shards import CURVES, ScoreShards, ShardScores, add_texts
@@ -160,7 +161,9 @@ class Sweep:
         self._vocabulary().write_parquet(out / f"{stem}.vocabulary.parquet")
 
     def _sums(self, shards: list[ShardRows], name: str) -> TextSums:
-        found = [ShardScores.read(opened, name) for s in shards if (opened := self.scores.open(s)) is not None]
+        found = [
+            ShardScores.read(opened, name) for s in shards if (opened := self.scores.open(s)) is not None
+        ]
         return add_texts(np.concatenate([part.text for part in found]), [part.sums[name] for part in found])
 
     def _table(self, shard: ShardRows, mean: np.ndarray[Any, Any]) -> pl.DataFrame:
@@ -188,7 +191,9 @@ class Sweep:
             "mse": mse.tolist(),
             "recovery": recoveries(mse, distance, d_in),
         }
-        return pl.DataFrame(columns, schema={name: ROWS_SCHEMA[name] for name in columns})
+        return pl.DataFrame(
+            columns, schema={name: kind for name, kind in ROWS_SCHEMA.items() if name in columns}
+        )
 
     def _vocabulary(self) -> pl.DataFrame:
         from precompute.models.language_model import load_tokenizer
@@ -227,7 +232,9 @@ def compute(
     if together.leads:
         _ = plan.corpus_digest
     together.wait()
-    stale = status_of(plan.shelf, wanted(plan), look_for_run=False).state != "fresh" if together.leads else None
+    stale = (
+        status_of(plan.shelf, wanted(plan), look_for_run=False).state != "fresh" if together.leads else None
+    )
     if together.told(stale or not load):
         sweep.work(progress or Silent())
         together.wait()
@@ -235,9 +242,22 @@ def compute(
             plan.shelf.directory.mkdir(parents=True, exist_ok=True)
             asked = wanted(plan, Sweep(plan, together, sweep.done).publish)
             bring_up_to_date(plan.shelf, asked, reporter or _Nobody(), force=not load)
-            plan.shelf.collect_garbage([path.name for path in (plan.shelf.directory / "artifacts").iterdir()])
+            plan.shelf.collect_garbage([STEP])
         together.wait()
-    return open_sweep(plan.shelf.directory / plan.settings.eval.output_file), sweep.done
+    if together.leads:
+        _link_outputs(plan)
+    together.wait()
+    return open_sweep(plan.output_dir / plan.settings.eval.output_file), sweep.done
+
+
+def _link_outputs(plan: SweepPlan) -> None:
+    """Make the files of the results be found in the results' directory itself."""
+    for name in plan.stage.outputs:
+        link, target = plan.output_dir / name, Path(RUNS) / plan.settings.eval.stem / name
+        if not link.is_symlink() or link.readlink() != target:
+            staging = link.with_name(f".tmp-link-{name}-{os.getpid()}")
+            staging.symlink_to(target)
+            staging.replace(link)
 
 
 class _Nobody:

@@ -56,9 +56,7 @@ class SampleCache:
         self.files, self._load = files, load
         self._temperature, self._seed = temperature, seed
 
-    def samples(
-        self, rows: ShardRows, x: Vectors, autoencoder: TextAutoencoder, n_samples: int
-    ) -> Tokens:
+    def samples(self, rows: ShardRows, x: Vectors, autoencoder: TextAutoencoder, n_samples: int) -> Tokens:
         """Explanations of a shard's first len(x) rows: int32 [len(x), n_samples, n_tokens].
 
         Only those that the cache lacks are written.

@@ -93,7 +93,9 @@ def score_rows(
     """The scores of rows: `text` [n_rows] ascending, `x` [n_rows, d_in], `x_hat` [n_rows, n_samples, d_in]."""
     errors = np.square(x[:, None].astype(np.float64) - x_hat).sum(-1)
     numbers, local = np.unique(text, return_inverse=True)
-    sums = {name: TextSums.of_rows(local, x, x_hat, weigh(errors, k_values)) for name, weigh in CURVES.items()}
+    sums = {
+        name: TextSums.of_rows(local, x, x_hat, weigh(errors, k_values)) for name, weigh in CURVES.items()
+    }
     return ShardScores(numbers, sums, errors)
 
 

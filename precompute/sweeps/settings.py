@@ -116,9 +116,9 @@ class MachineSettings(_Group):
 class SweepSettings(_Group):
     """All of it."""
 
-    eval: EvalSettings = EvalSettings()
-    data: DataSettings = DataSettings()
-    machine: MachineSettings = MachineSettings()
+    eval: EvalSettings = Field(default_factory=lambda: EvalSettings.model_validate({}))
+    data: DataSettings = Field(default_factory=lambda: DataSettings.model_validate({}))
+    machine: MachineSettings = Field(default_factory=lambda: MachineSettings.model_validate({}))
 
 
 def sweep_settings(given: Mapping[str, Any]) -> SweepSettings:
@@ -135,7 +135,8 @@ def sweep_settings(given: Mapping[str, Any]) -> SweepSettings:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
-        found = f"{key}={first.get('input')!r}" if not message.startswith(("k_values", "n_samples", "output")) else key
+        is_named = message.startswith(("k_values", "n_samples", "output"))
+        found = key if is_named else f"{key}={first.get('input')!r}"
         raise UsageError(found, message, "give another value") from None
 
 

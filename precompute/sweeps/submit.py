@@ -25,9 +25,9 @@ def main(argv: list[str]) -> int:
     launch = Launch(overrides, split.launch.num_gpus, str(Path.cwd()))
     if split.launch.force_direct or not has_slurm():
         return _direct(launch, split.launch)
-    job, log = submit(launch, split.launch, plan.shelf.directory / FOLDER)
+    job, log = submit(launch, split.launch, plan.output_dir / FOLDER)
     print(f"submitted job {job}; its output goes to {log}")
-    print(f"results: {plan.shelf.directory / plan.settings.eval.output_file}")
+    print(f"results: {plan.output_dir / plan.settings.eval.output_file}")
     return 0
 
 

@@ -81,7 +81,11 @@ class Cluster:
         with (self.directory / f"{command[0]}.log").open("wb") as log:
             self._started.append(
                 subprocess.Popen(
-                    command, env=self.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                    command,
+                    env=self.environment,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
                 )
             )
 

@@ -10,7 +10,8 @@ import pytest
 from precompute.command_line import run_command
 from precompute.errors import UsageError
 from precompute.sweeps.best_of_k import help_text, main
-from precompute.sweeps.composing import CONF, compose_settings
+from precompute.sweeps.composing import compose_settings
+from precompute.sweeps.presets import CONF, USUAL, presets
 from precompute.sweeps.settings import DEMO, EvalSettings
 
 KEYS = """checkpoint_path k_values max_batches max_val_samples temperature load_store cache_dir output_dir
@@ -31,7 +32,9 @@ def test_keys_and_defaults() -> None:
 
 @pytest.mark.parametrize("spelling", ["+eval.", "eval.", "++eval."])
 def test_a_plus_is_no_concern_of_the_user(spelling: str) -> None:
-    found = compose_settings([f"{spelling}k_values=[1,2]", f"{spelling}load_store=true", f"{spelling}n_samples=9"])
+    found = compose_settings(
+        [f"{spelling}k_values=[1,2]", f"{spelling}load_store=true", f"{spelling}n_samples=9"]
+    )
     assert (found.eval.k_values, found.eval.pool, found.eval.load_store) == ((1, 2), 9, True)
 
 
@@ -43,6 +46,8 @@ def test_presets_and_a_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     found = compose_settings(["+eval=my_k_sweep", "+eval.temperature=0.7", "data=documentation"])
     assert (found.eval.k_values, found.eval.temperature, found.data.held_out) == ((1, 3), 0.7, None)
     assert compose_settings(["eval=quick"]).data.held_out is not None
+    assert presets() == (*USUAL, "my_k_sweep")
+    assert sorted(USUAL) == sorted(path.stem for path in (CONF / "eval").glob("*.yaml"))
     for group in ("eval", "data", "machine"):
         for path in sorted((CONF / group).glob("*.yaml")):
             compose_settings([f"{group}={path.stem}", "data.dataset=texts.jsonl"])

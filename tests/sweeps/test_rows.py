@@ -21,7 +21,9 @@ def encode(texts: object) -> list[list[int]]:
 
 def texts_of(n: int) -> pl.DataFrame:
     texts = [f"text {i} " * (1 + i % 5) for i in range(n)]
-    return pl.DataFrame({"text_id": [text_id(t) for t in texts], "text": texts, "package": ["a", "b"] * (n // 2)})
+    return pl.DataFrame(
+        {"text_id": [text_id(t) for t in texts], "text": texts, "package": ["a", "b"] * (n // 2)}
+    )
 
 
 @given(STRATEGIES, st.integers(1, 12), st.integers(0, 9), st.integers(0, 2), st.integers(1, 30))

@@ -238,7 +238,11 @@ class TestCaches:
 
 
 def command(root: Path, data: str, *launcher: str) -> subprocess.Popen[bytes]:
-    module = [*launcher, "-m", "precompute.sweeps.best_of_k"] if launcher else ["-m", "precompute.sweeps.best_of_k"]
+    module = (
+        [*launcher, "-m", "precompute.sweeps.best_of_k"]
+        if launcher
+        else ["-m", "precompute.sweeps.best_of_k"]
+    )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, *module, *overrides(root, *MANY, data=data)], env=environment, stdout=subprocess.PIPE

@@ -53,7 +53,9 @@ def test_a_preempted_sweep_goes_on_and_ends(running: Cluster, tmp_path: Path) ->
 
     def told() -> str:
         logs = "".join(path.read_text() for path in (results / FOLDER).glob("*.out"))
-        return f"{running.state(job)}\n{running.ask('scontrol', 'show', 'job', job)}\n{logs}\n{running.logs()}"
+        return (
+            f"{running.state(job)}\n{running.ask('scontrol', 'show', 'job', job)}\n{logs}\n{running.logs()}"
+        )
 
     def shards() -> list[Path]:
         return sorted((data / "vector_cache" / "scores").glob("*/*.safetensors"))

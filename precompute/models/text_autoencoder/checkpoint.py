@@ -130,7 +130,9 @@ def write_header(directory: Path, header: Mapping[str, Any]) -> Checkpoint:
     """Write config.json with sizes and checksums of all the other files, last, so that it vouches for them."""
     paths = sorted(p for p in directory.rglob("*") if p.is_file() and p != directory / CONFIG_FILE)
     files = {
-        path.relative_to(directory).as_posix(): StoredFile(n_bytes=path.stat().st_size, xxh3=file_digest(path))
+        path.relative_to(directory).as_posix(): StoredFile(
+            n_bytes=path.stat().st_size, xxh3=file_digest(path)
+        )
         for path in paths
     }
     made = Header.model_validate({**header, "files": files})

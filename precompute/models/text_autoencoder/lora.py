@@ -63,7 +63,9 @@ class Maps:
         if found != shapes:
             name = next(n for n in sorted({*shapes, *found}) if shapes.get(n) != found.get(n))
             raise ModelError(
-                f"{path} with {name} {found.get(name, 'absent')}", f"{shapes.get(name, 'nothing')}", "save it again"
+                f"{path} with {name} {found.get(name, 'absent')}",
+                f"{shapes.get(name, 'nothing')}",
+                "save it again",
             )
         return Maps(**tensors)
 

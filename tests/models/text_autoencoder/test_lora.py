@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare
 from safetensors.numpy import load_file, save_file
+from scipy.stats import chisquare
 
 from precompute.demo.autoencoder_model import Explainer, Moments, Reconstructor
 from precompute.errors import ModelError
