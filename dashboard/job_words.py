@@ -18,6 +18,7 @@ STAGED: Mapping[str, str] = MappingProxyType(
         "embeddings": "Embeddings and map of",
         "density": "Density weights of",
         "traits": "Trait vectors of",
+        "sweep": "Best-of-K sweep of",
         READINGS: "Features on the texts of an embedding set:",
     }
 )

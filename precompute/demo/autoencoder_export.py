@@ -15,7 +15,7 @@ from precompute.models.text_autoencoder.checkpoint import Checkpoint, write_head
 from precompute.models.text_autoencoder.lora import EXPLAINER, MAPS_FILE, RECONSTRUCTOR
 
 
-def export_autoencoder(
+def export_autoencoder(  # noqa: PLR0917 - the parts of a checkpoint
     explainer: Explainer,
     reconstructor: Reconstructor,
     moments: Moments,

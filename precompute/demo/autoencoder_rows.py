@@ -33,8 +33,8 @@ def windows_of(rows: Rows, n_tokens: int) -> npt.NDArray[np.uint16]:
     before = np.full((len(rows), n_tokens - 1), BOS_ID, dtype=np.int64)
     padded = np.concatenate([before, rows], axis=1)
     windows = np.lib.stride_tricks.sliding_window_view(padded, n_tokens, axis=1)
-    found = windows[:, 1:][rows[:, 1:] != IGNORED]
-    return found.astype(np.uint16)
+    found: npt.NDArray[np.uint16] = windows[:, 1:][rows[:, 1:] != IGNORED].astype(np.uint16)
+    return found
 
 
 def choose_chunks(documents: Sequence[Ids], n_rows: int, seed: int) -> Rows:

@@ -204,5 +204,5 @@ class AutoencoderRun:
 
     def _error(self, activations: Tensor, windows: Tensor) -> Tensor:
         """Squared error of each reconstruction as a part of the activations' variance (n)."""
-        residual = self.reconstructor(windows) - activations
+        residual: Tensor = self.reconstructor(windows) - activations
         return residual.square().sum(-1) / self.variance

@@ -172,7 +172,6 @@ class DensityWork(StagedWork):
 class SweepWork(StagedWork):
     """A best-of-K sweep of a text autoencoder with the settings of a preset: `sweep:AUTOENCODER:PRESET`."""
 
-    kind = "sweep"
     STEPS = ("best_of_k",)
 
     def shelf(self) -> Shelf:

@@ -52,7 +52,7 @@ def run_to(language_model: LanguageModel, site: Site, stop: Site, batch: Batch) 
     return Captured(seen["site"], seen["last"])
 
 
-def capture_rows(
+def capture_rows(  # noqa: PLR0917 - a pass is what it reads and how
     language_model: LanguageModel,
     site: Site,
     examples: Sequence[Sequence[int]],

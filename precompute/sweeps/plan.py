@@ -117,8 +117,10 @@ class SweepPlan:
         """The scores of the shards: what an interrupted sweep goes on from."""
         settings = self.settings.eval
         identity = {
-            "samples": self.samples.fingerprint, "k_values": list(settings.k_values), "n_samples": settings.pool,
-        }  # fmt: skip
+            "samples": self.samples.fingerprint,
+            "k_values": list(settings.k_values),
+            "n_samples": settings.pool,
+        }
         return self._files(score_shards.KIND, score_shards.VERSION, identity)
 
     @property

@@ -17,7 +17,7 @@ def parser() -> CommandParser:
     """The options of `plot`."""
     options = CommandParser(
         prog="python -m precompute.sweeps.best_of_k plot",
-        description="Draw variance recovery against K, with intervals, as PNG and PDF; one curve for each sweep.",
+        description="Draw variance recovery against K, with intervals, as PNG and PDF; a curve for each sweep.",
     )
     options.add_argument(
         "results", type=Path, nargs="+", metavar="RESULTS.json", help="what sweeps have written"
@@ -60,8 +60,8 @@ def draw(
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     output.parent.mkdir(parents=True, exist_ok=True)
-    paths = [output.with_name(output.name.removesuffix(output.suffix if output.suffix in FORMATS else "") + ending)
-             for ending in FORMATS]  # fmt: skip
+    stem = output.name.removesuffix(output.suffix) if output.suffix in FORMATS else output.name
+    paths = [output.with_name(stem + ending) for ending in FORMATS]
     for path in paths:
         # Without times in them, so that the same results give the same files.
         figure.savefig(

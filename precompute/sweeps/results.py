@@ -1,4 +1,4 @@
-"""The results of a sweep: one JSON with the curves, and a table with every row; written whole, read quickly."""
+"""The results of a sweep: one JSON with the curves, and a table with every row."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from precompute.errors import ArtifactMissingError
 
 FORMAT_VERSION = 1
 SELECTION = (
-    "oracle: the best of K is the explanation whose reconstruction is closest to the activation itself, which "
-    "no user of an explanation alone could choose"
+    "oracle: the best of K is the explanation whose reconstruction is closest to the activation itself, "
+    "which no user of an explanation alone could choose"
 )
 ESTIMATORS = {
-    "subsets": "mean over all subsets of size K of the pool: the i-th best of n has weight C(n-i, K-1) / C(n, K); "
-    "mse is unbiased; variance_recovery and r_squared are plug-in",
+    "subsets": "mean over all subsets of size K of the pool: the i-th best of n has weight "
+    "C(n-i, K-1) / C(n, K); mse is unbiased; variance_recovery and r_squared are plug-in",
     "first": "the first K samples of the pool, so that each K's are among those of the larger ones",
 }
 ROWS_SCHEMA: Mapping[str, Any] = {

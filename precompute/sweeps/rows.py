@@ -5,7 +5,7 @@ The first rows of a sweep are the first of any larger one, so that what was comp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +45,16 @@ class PositionRule:
         """What determines the positions; a seed only where it does."""
         seed = self.seed if self.strategy == "random" else None
         return {
-            "num_positions": self.num_positions, "min_pos": self.min_pos, "strategy": self.strategy, "seed": seed,
-        }  # fmt: skip
+            "num_positions": self.num_positions,
+            "min_pos": self.min_pos,
+            "strategy": self.strategy,
+            "seed": seed,
+        }
+
+    def of_window(self, window: Mapping[str, Any]) -> list[int]:
+        """The positions taken of a row of the table of windows."""
+        names = ("text_id", "chunk", "n_special")
+        return self.chosen(*(window[name] for name in names), len(window["token_ids"]))
 
     def chosen(self, text_id: str, chunk: int, n_special: int, n_tokens: int) -> list[int]:
         """The positions taken of an example, ascending; all that may be taken where they are fewer."""
@@ -120,7 +128,7 @@ def ordered_texts(table: pl.DataFrame, data: DataSettings) -> pl.DataFrame:
     return table[seeded_order(table["text_id"], ORDER_SEED)]
 
 
-def plan_rows(
+def plan_rows(  # noqa: PLR0917 - what defines a row
     texts: pl.DataFrame, encode: Encode, n_ctx: int, bos: int | None, rule: PositionRule, limit: int | None
 ) -> RowPlan:
     """Cut texts into examples and take positions of each, in whole shards that hold the first `limit`."""
@@ -141,11 +149,8 @@ def plan_rows(
 
 
 def _shard(number: int, windows: pl.DataFrame, rule: PositionRule, used: int) -> ShardRows:
-    found = [
-        (window, chosen)
-        for window in windows.iter_rows(named=True)
-        if (chosen := rule.chosen(window["text_id"], window["chunk"], window["n_special"], len(window["token_ids"])))
-    ]  # fmt: skip
+    pairs = ((window, rule.of_window(window)) for window in windows.iter_rows(named=True))
+    found = [(window, chosen) for window, chosen in pairs if chosen]
 
     def of_rows(name: str) -> list[Any]:
         return [window[name] for window, chosen in found for _ in chosen]

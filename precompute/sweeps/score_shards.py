@@ -90,7 +90,7 @@ class ScoreShards:
 def score_rows(
     text: npt.NDArray[np.int64], x: Vectors, x_hat: npt.NDArray[np.float32], k_values: list[int]
 ) -> ShardScores:
-    """The scores of rows: `text` [n_rows] ascending, `x` [n_rows, d_in], `x_hat` [n_rows, n_samples, d_in]."""
+    """Scores of rows: `text` [n_rows] ascending, `x` [n_rows, d_in], `x_hat` [n_rows, n_samples, d_in]."""
     errors = np.square(x[:, None].astype(np.float64) - x_hat).sum(-1)
     numbers, local = np.unique(text, return_inverse=True)
     sums = {

@@ -56,8 +56,9 @@ def submit(launch: Launch, settings: LaunchSettings, folder: Path) -> tuple[str,
         job = executor.submit(launch)
     except FailedJobError as error:
         reason = " ".join(str(error).split())[:300]
-        raise UsageError(f"SLURM that does not take the job ({reason})", "a partition with such nodes",
-                         "correct partition, num_gpus or time, or add force_direct=true") from None  # fmt: skip
+        remedy = "correct partition, num_gpus or time, or add force_direct=true"
+        found = f"SLURM that does not take the job ({reason})"
+        raise UsageError(found, "a partition with such nodes", remedy) from None
     return job.job_id, Path(job.paths.stdout)
 
 

@@ -42,9 +42,10 @@ class Cluster:
         key.write_bytes(os.urandom(128))
         key.chmod(0o400)
         munge = self.directory / "munge"
-        self._run("munged", "--foreground", "--force", f"--key-file={key}", f"--socket={munge / 'socket'}",
-                  f"--pid-file={munge / 'pid'}", f"--log-file={munge / 'log'}", f"--seed-file={munge / 'seed'}")  # fmt: skip
-        self._wait(lambda: (munge / "socket").exists(), "munged")
+        files = {"key-file": key, "socket": munge / "socket", "pid-file": munge / "pid",
+                 "log-file": munge / "log", "seed-file": munge / "seed"}  # fmt: skip
+        self._run("munged", "--foreground", "--force", *(f"--{name}={path}" for name, path in files.items()))
+        self._wait((munge / "socket").exists, "munged")
         self._configure(munge / "socket")
         self._run("slurmctld", "-D")
         self._run("slurmd", "-D", "-N", NODE)

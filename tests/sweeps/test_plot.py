@@ -16,10 +16,10 @@ from precompute.sweeps.results import FORMAT_VERSION, open_sweep
 
 def write_results(path: Path, recovery: list[float | None], interval: bool = True) -> Path:
     """Results of which only what is drawn is there."""
-    entries = [
-        {"k": 2**i, "variance_recovery": {"estimate": v, "percentile": None, "bca": [v - 0.1, v + 0.1] if interval and v else None}}
-        for i, v in enumerate(recovery)
-    ]  # fmt: skip
+    entries = []
+    for i, value in enumerate(recovery):
+        ends = [value - 0.1, value + 0.1] if interval and value else None
+        entries.append({"k": 2**i, "variance_recovery": {"estimate": value, "percentile": None, "bca": ends}})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"format_version": FORMAT_VERSION, "results": entries}))
     return path

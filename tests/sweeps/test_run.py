@@ -153,8 +153,16 @@ class TestCaches:
         assert done.n_extracted == 0
         assert (done.n_written > 0) == ("temperature" in change or "k_values" in change)
 
-    @pytest.mark.parametrize("change", ["+eval.num_positions=1", "+eval.min_pos=4", "+eval.seed=1",
-                                        "+eval.position_selection_strategy=last", "data.held_out={source:[s1]}"])  # fmt: skip
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "+eval.num_positions=1",
+            "+eval.min_pos=4",
+            "+eval.seed=1",
+            "+eval.position_selection_strategy=last",
+            "data.held_out={source:[s1]}",
+        ],
+    )
     def test_other_rows_are_extracted(self, root: Path, filled: str, change: str) -> None:
         assert swept(root, *MANY, change, data=filled)[1].n_extracted > 0
 

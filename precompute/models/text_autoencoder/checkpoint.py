@@ -127,7 +127,7 @@ def read_checkpoint(directory: Path | str) -> Checkpoint:
 
 
 def write_header(directory: Path, header: Mapping[str, Any]) -> Checkpoint:
-    """Write config.json with sizes and checksums of all the other files, last, so that it vouches for them."""
+    """Write config.json, last, with sizes and checksums of all the other files."""
     paths = sorted(p for p in directory.rglob("*") if p.is_file() and p != directory / CONFIG_FILE)
     files = {
         path.relative_to(directory).as_posix(): StoredFile(

@@ -102,7 +102,8 @@ class LoraAutoencoder:
         trunk = merge_adapter(read, str(checkpoint.directory / RECONSTRUCTOR))
         d_model = int(writer.config.get_text_config().hidden_size)
         if header.d_in != d_model:
-            raise ModelError(f"{checkpoint.directory} for activations of width {header.d_in}", f"{d_model}, the model's", "correct `model`")  # fmt: skip
+            found = f"{checkpoint.directory} for activations of width {header.d_in}"
+            raise ModelError(found, f"{d_model}, the model's", "correct `model`")
         return LoraAutoencoder(
             checkpoint, _ready(writer, device), _ready(trunk, device),
             Maps.read(checkpoint, d_model).to(device), device, batch_size,

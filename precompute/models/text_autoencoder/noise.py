@@ -18,7 +18,7 @@ ROUNDS = 10
 
 
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> list[Tensor]:
-    """Four words of 32 random bits for each counter and key; int64 tensors that broadcast, of 32 bits each."""
+    """Four words of 32 random bits for each counter and key; int64 tensors that broadcast."""
     a, b, c, d = counter
     low, high = key
     for _ in range(ROUNDS):
@@ -43,7 +43,7 @@ class GumbelNoise:
         self._sample = torch.from_numpy(samples.astype(np.int64)).to(device)[:, None]
 
     def at(self, step: int, d_vocab: int) -> Tensor:
-        """One number for each sequence and token id, for the token that is written at a step: [n, d_vocab]."""
+        """One number for each sequence and token id, for the token written at a step: [n, d_vocab]."""
         block = torch.arange(-(-d_vocab // 4), device=self._sample.device)[None]
         counter = (block, torch.full_like(block[:, :1], step), self._sample, torch.zeros_like(block[:, :1]))
         words = torch.stack(philox(counter, self._key), dim=-1).flatten(1)[:, :d_vocab]

@@ -1,4 +1,4 @@
-"""Text autoencoders: what they write and read, against plain passes; checkpoints that are whole or refused."""
+"""Text autoencoders: what they write and read, against plain passes; damaged checkpoints are refused."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def damaged(root: Path, tmp_path: Path) -> Path:
         (lambda d: (d / "config.json").unlink(), "no config.json"),
         (lambda d: (d / "config.json").write_text("{}"), "another format"),
         (lambda d: (d / "config.json").write_text("{"), "cannot be read"),
-        (lambda d: shutil.rmtree(d), "does not exist"),
+        (shutil.rmtree, "does not exist"),
     ],
 )
 def test_what_is_not_whole_is_refused(root: Path, tmp_path: Path, hurt: object, message: str) -> None:
