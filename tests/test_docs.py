@@ -21,8 +21,14 @@ from precompute.embeddings.map import MAP_FILES
 from precompute.embeddings.options import compute_parser as embeddings_parser
 from precompute.extraction import options as extraction
 from precompute.extraction import stages as extraction_stages
+from precompute.models.text_autoencoder.checkpoint import Header
 from precompute.pipeline.registry import steps
 from precompute.settings import Settings
+from precompute.sweeps.launching import LaunchSettings
+from precompute.sweeps.plot import parser as plot_parser
+from precompute.sweeps.presets import CONF
+from precompute.sweeps.results import ROWS_SCHEMA
+from precompute.sweeps.settings import SweepSettings
 from tests.density.made_parts import computed as density_computed
 from tests.density.made_parts import drawn
 from tests.extraction.made_trait import trait_made
@@ -32,6 +38,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EMBEDDINGS = (ROOT / "docs" / "embeddings.md").read_text(encoding="utf-8")
 ARTIFACTS = (ROOT / "docs" / "artifacts.md").read_text(encoding="utf-8")
+SWEEPS = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
 
 
 def test_every_option_of_the_orchestrator_is_in_the_readme() -> None:
@@ -107,6 +114,33 @@ def test_every_option_of_embeddings_is_documented_and_the_other_way_round() -> N
 def test_every_artifact_of_embeddings_is_documented() -> None:
     for name in (*STEPS, *OUTPUTS, *MAP_FILES, *GRAPH_FILES):
         assert re.search(rf"\b{re.escape(name)}\b", EMBEDDINGS), name
+
+
+def test_every_key_and_default_of_sweeps_is_documented_and_the_other_way_round() -> None:
+    rows = dict(re.findall(r"^\| `((?:eval|data|machine)\.\w+)` \| `?([^|`]*)`? \|", SWEEPS, flags=re.M))
+    known = {
+        f"{group}.{key}": value
+        for group, settings in SweepSettings.model_validate({})
+        for key, value in vars(settings).items()
+    }
+    assert set(rows) == set(known)
+    words = {"eval.checkpoint_path": "the demo's", "eval.n_samples": "twice the largest K"}
+    for key, value in known.items():
+        shown = words.get(key) or json.dumps(value, separators=(",", ":")).strip('"')
+        assert rows[key].strip() == shown, key
+    for group in ("eval", "data", "machine"):
+        for path in (CONF / group).glob("*.yaml"):
+            assert f"{group}={path.stem}" in SWEEPS
+
+
+def test_every_output_and_argument_of_sweeps_is_documented() -> None:
+    rows = SWEEPS.split("`NAME.rows.parquet`", 1)[1].split("\n", 1)[0]
+    assert [name for name in ROWS_SCHEMA if not re.search(rf"\b{name}\b", rows)] == []
+    assert [name for name in LaunchSettings.model_fields if f"| `{name}` |" not in SWEEPS] == []
+    own = SWEEPS.split("## Text autoencoders of your own", 1)[1]
+    assert [name for name in Header.model_fields if f"`{name}`" not in own] == []
+    options = [option for action in plot_parser()._actions for option in action.option_strings]
+    assert [o for o in options if o.startswith("--") and o not in SWEEPS] == []
 
 
 @pytest.mark.parametrize("step", steps().values(), ids=list(steps()))

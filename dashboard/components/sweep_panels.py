@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
-from dash import html
+from dash import dcc, html
 
 from dashboard import formats
 from dashboard.asks import Ask
@@ -21,7 +21,7 @@ from dashboard.queries import Queries
 from dashboard.questions.sweeps import ORDERS, SCORES, OpenedRow, RowScores, SweepRun, names, ordered
 from dashboard.sweep_figure import figure_of, interval, number, summary
 from dashboard.token_view import excerpt
-from precompute.sweeps.presets import presets
+from precompute.sweeps.named import stem_of
 
 ORACLE = (
     "The best of K is chosen by an oracle, which compares each reconstruction with the activation itself: "
@@ -109,7 +109,10 @@ def _table(runs: list[SweepRun]) -> Any:
     ]  # fmt: skip
     headings = ["Sweep", "K", *SCORES.values(), "Variance recovered by the first K"]
     return html.Div(
-        table(headings, rows, "Scores of each sweep and K, with 95 % intervals"), className="table-scroll"
+        table(headings, rows, "Scores of each sweep and K, with 95 % intervals"),
+        className="table-scroll",
+        tabIndex=0,
+        **spoken("Scores of each sweep and K"),
     )
 
 
@@ -147,9 +150,11 @@ def rows_panel(links: Links, run: SweepRun, found: RowScores, order: str, row: i
                     2,
                 ),
                 className="table-scroll",
+                tabIndex=0,
+                **spoken("Activations"),
             ),
         ],
-        explanation="Share of the activation's own squared distance from the mean that the best of K recovers, in "
+        explanation="Share of the activation's own squared distance from the mean that is recovered, in "
         "the mean over subsets; below 0 where the mean would have been closer.",
         anchor="rows",
     )
@@ -174,7 +179,7 @@ def explanations(run: SweepRun, opened: OpenedRow) -> Any:
                 "Span", [phrase(one.tokens), *([_best()] if place == 0 else [])], className="explanation"
             ),
             _share(one.recovery),
-            f"{one.error:,.4g}",
+            formats.decimal(one.error, 4),
         ]
         for place, one in enumerate(opened.explanations)
     ]
@@ -199,7 +204,7 @@ def explanations(run: SweepRun, opened: OpenedRow) -> Any:
                 **spoken("Explanations, the best first"),
             ),
         ],
-        explanation="The samples of this activation's pool. Sample numbers count from 0 in the order in which "
+        explanation="The samples of this activation's pool. Samples count from 0 in the order in which "
         "they were drawn; the first K of them make the nested curve.",
         anchor="row",
     )
@@ -213,7 +218,7 @@ def starting(queries: Queries) -> Any:
     """Every sweep that the configuration names, with what starts it."""
     known = queries.jobs.works if queries.jobs is not None else ()
     works = [name for name in known if name.startswith("sweep:")]
-    parts = [_work(name) for name in works]
+    parts = [_work(queries, name) for name in works]
     if not parts:
         parts = [empty('No text autoencoder is configured: [autoencoders.NAME] with checkpoint = "PATH"')]
     return panel(
@@ -225,8 +230,12 @@ def starting(queries: Queries) -> Any:
     )
 
 
-def _work(name: str) -> html.Div:
+def _work(queries: Queries, name: str) -> html.Div:
     _, autoencoder, preset = name.split(":")
-    words = PRESETS.get(preset, f"conf/eval/{preset}.yaml" if preset in presets() else "")
-    head = [html.Span(f"{autoencoder}, {preset}", className="work-name"), html.Span(words, className="dim")]
+    stem = stem_of(autoencoder, preset)
+    shown: Any = f"{autoencoder}, {preset}"
+    if stem in names(queries):
+        shown = dcc.Link(shown, href=Links(queries, {})(runs=stem))
+    words = PRESETS.get(preset, f"conf/eval/{preset}.yaml")
+    head = [html.Span(shown, className="work-name"), html.Span(words, className="dim")]
     return html.Div([html.Div(head), control(Ask(name), "Sweep")], className="sweep-work")

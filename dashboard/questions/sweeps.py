@@ -116,7 +116,7 @@ def opened(queries: Queries, name: str) -> SweepRun:
 
 
 def chosen(queries: Queries, runs: str | None) -> list[SweepRun]:
-    """The sweeps of an address, `a,b`, or the first ones; raises ArtifactMissingError where there are none."""
+    """The sweeps of an address, `a,b`, or the first; raises ArtifactMissingError where there are none."""
     known = names(queries)
     if not known:
         raise ArtifactMissingError(

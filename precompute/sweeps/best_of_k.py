@@ -24,8 +24,9 @@ def help_text() -> str:
         f"       {PROG} plot RESULTS.json [...] [--output FILE]",
         "",
         "How much of an activation's variance the best of K explanations recovers. Configured through Hydra:",
-        "presets of eval (quick, standard, cool, all), data (held_out, documentation, file), machine (auto,",
-        "cpu), and your own in ./conf/eval/NAME.yaml. --cfg prints the configuration. Under torchrun, processes share it.",
+        "presets of eval (quick, standard, cool, all), of data (held_out, documentation, file), of machine",
+        "(auto, cpu), and your own in ./conf/eval/NAME.yaml. --cfg prints the configuration. Under torchrun,",
+        "the processes share the work.",
         "",
     ]
     for group, settings in SweepSettings.model_validate({}):

@@ -17,7 +17,7 @@ def parser() -> CommandParser:
     """The options of `plot`."""
     options = CommandParser(
         prog="python -m precompute.sweeps.best_of_k plot",
-        description="Draw variance recovery against K, with intervals, as PNG and PDF; a curve for each sweep.",
+        description="Draw variance recovery against K with intervals, as PNG and PDF; a curve a sweep.",
     )
     options.add_argument(
         "results", type=Path, nargs="+", metavar="RESULTS.json", help="what sweeps have written"

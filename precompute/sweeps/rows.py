@@ -53,8 +53,8 @@ class PositionRule:
 
     def of_window(self, window: Mapping[str, Any]) -> list[int]:
         """The positions taken of a row of the table of windows."""
-        names = ("text_id", "chunk", "n_special")
-        return self.chosen(*(window[name] for name in names), len(window["token_ids"]))
+        text, n_tokens = window["text_id"], len(window["token_ids"])
+        return self.chosen(text, window["chunk"], window["n_special"], n_tokens)
 
     def chosen(self, text_id: str, chunk: int, n_special: int, n_tokens: int) -> list[int]:
         """The positions taken of an example, ascending; all that may be taken where they are fewer."""
