@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ def composed(arguments: Sequence[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    searched = [f"hydra.searchpath=['file://{OWN.absolute()}']"] if OWN.is_dir() else []
+    searched = [f"hydra.searchpath=[{quoted(f'file://{OWN.absolute()}')}]"] if OWN.is_dir() else []
     GlobalHydra.instance().clear()
     try:
         overrides = [_override(argument) for argument in arguments]
@@ -43,6 +44,13 @@ def composed(arguments: Sequence[str]) -> dict[str, Any]:
         ) from None
     assert isinstance(found, dict)
     return {str(key): value for key, value in found.items() if value != {}}
+
+
+def quoted(value: str) -> str:
+    """A text as Hydra's grammar takes any."""
+    # Backslashes count as escapes only where a quote, or the end, follows them.
+    escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value)
+    return f"'{escaped}'"
 
 
 def _override(argument: str) -> str:

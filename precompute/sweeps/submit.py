@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 
 from precompute.command_line import run_command
 from precompute.errors import UsageError
-from precompute.sweeps.composing import compose_settings
+from precompute.sweeps.composing import compose_settings, quoted
 from precompute.sweeps.launching import NICENESS, Launch, LaunchSettings, has_slurm, split_arguments
 from precompute.sweeps.plan import SweepPlan
 
@@ -21,7 +20,7 @@ def main(argv: list[str]) -> int:
     split = split_arguments(argv)
     plan = SweepPlan.of(compose_settings(split.overrides))
     # The job may run elsewhere, with another environment: what was found here is what it is to use.
-    overrides = (*split.overrides, f"machine.data_dir={shlex.quote(str(plan.data_dir.absolute()))}")
+    overrides = (*split.overrides, f"machine.data_dir={quoted(str(plan.data_dir.absolute()))}")
     launch = Launch(overrides, split.launch.num_gpus, str(Path.cwd()))
     if split.launch.force_direct or not has_slurm():
         return _direct(launch, split.launch)

@@ -10,7 +10,7 @@ import pytest
 from precompute.command_line import run_command
 from precompute.errors import UsageError
 from precompute.sweeps.best_of_k import help_text, main
-from precompute.sweeps.composing import compose_settings
+from precompute.sweeps.composing import compose_settings, quoted
 from precompute.sweeps.presets import CONF, USUAL, presets
 from precompute.sweeps.settings import DEMO, EvalSettings
 
@@ -81,6 +81,11 @@ def test_mistakes_are_one_line_and_exit_code_2(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert said in error
+
+
+@pytest.mark.parametrize("text", ["a b", "it's, [a] {b}=c", "x\\y", "x\\'\\", "ü (1)", "$1"])
+def test_any_text_can_be_quoted(text: str) -> None:
+    assert compose_settings([f"machine.data_dir={quoted(text)}"]).machine.data_dir == text
 
 
 def test_an_error_can_be_read_by_programs() -> None:
