@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from precompute.sweeps.presets import CONF, OWN
 from precompute.sweeps.settings import SweepSettings, sweep_settings
 
 PRIMARY = "best_of_k"
+COMPOSING = threading.Lock()
+"""Hydra keeps its state once for the whole process, and a server composes in several threads."""
 GROUPS = tuple(SweepSettings.model_fields)
 
 
@@ -29,13 +32,13 @@ def composed(arguments: Sequence[str]) -> dict[str, Any]:
     from omegaconf.errors import OmegaConfBaseException
 
     searched = [f"hydra.searchpath=[{quoted(f'file://{OWN.absolute()}')}]"] if OWN.is_dir() else []
-    GlobalHydra.instance().clear()
     try:
         overrides = [_override(argument) for argument in arguments]
-        with initialize_config_dir(config_dir=str(CONF), version_base="1.3", job_name=PRIMARY):
-            found = OmegaConf.to_container(
-                compose(PRIMARY, [*searched, *overrides]), resolve=True, throw_on_missing=True
-            )
+        with COMPOSING:
+            GlobalHydra.instance().clear()
+            with initialize_config_dir(config_dir=str(CONF), version_base="1.3", job_name=PRIMARY):
+                made = compose(PRIMARY, [*searched, *overrides])
+        found = OmegaConf.to_container(made, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException, ParseCancellationException) as error:
         raise UsageError(
             " ".join(str(error).split())[:300],

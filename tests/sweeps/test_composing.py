@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,12 @@ def test_mistakes_are_one_line_and_exit_code_2(
 @pytest.mark.parametrize("text", ["a b", "it's, [a] {b}=c", "x\\y", "x\\'\\", "ü (1)", "$1"])
 def test_any_text_can_be_quoted(text: str) -> None:
     assert compose_settings([f"machine.data_dir={quoted(text)}"]).machine.data_dir == text
+
+
+def test_threads_may_compose_at_the_same_time() -> None:
+    with ThreadPoolExecutor(8) as executor:
+        found = list(executor.map(lambda n: compose_settings([f"eval.seed={n}", "eval=quick"]), range(24)))
+    assert [settings.eval.seed for settings in found] == list(range(24))
 
 
 def test_an_error_can_be_read_by_programs() -> None:

@@ -217,8 +217,17 @@ class TestCaches:
         _, done = swept(root, *MANY, "+eval.n_bootstrap=70", data=filled)
         assert done.n_written == 0
 
-    @pytest.mark.parametrize("kind", ["vectors", "samples", "scores"])
-    @pytest.mark.parametrize("damage", ["cut", "flip", "record", "gone"])
+    @pytest.mark.parametrize(
+        ("kind", "damage"),
+        [
+            ("vectors", "cut"),
+            ("vectors", "flip"),
+            ("vectors", "record"),
+            ("vectors", "gone"),
+            ("samples", "cut"),
+            ("scores", "flip"),
+        ],
+    )
     def test_what_is_damaged_is_found_and_rebuilt(
         self, root: Path, filled: str, result: results.SweepResult, kind: str, damage: str
     ) -> None:
