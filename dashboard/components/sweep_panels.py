@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,6 +22,8 @@ from dashboard.queries import Queries
 from dashboard.questions.sweeps import ORDERS, SCORES, OpenedRow, RowScores, SweepRun, names, ordered
 from dashboard.sweep_figure import figure_of, interval, number, summary
 from dashboard.token_view import excerpt
+from precompute.pipeline.plan import StepStatus
+from precompute.pipeline.runner import UP_TO_DATE
 from precompute.sweeps.named import stem_of
 
 ORACLE = (
@@ -124,23 +127,41 @@ def _cell(record: dict[str, Any], score: str) -> str:
     return number(record["estimate"], score) + said
 
 
-def rows_panel(links: Links, run: SweepRun, found: RowScores, order: str, row: int) -> Any:
+@dataclass(frozen=True)
+class Listed:
+    """What the list of activations shows."""
+
+    runs: list[SweepRun]
+    """Those that can be chosen."""
+    run: SweepRun
+    scores: RowScores
+    order: str
+    row: int
+    """The one that is open."""
+
+
+def rows_panel(links: Links, listed: Listed) -> Any:
     """Where reconstruction fails, and where it does not."""
+    run, found = listed.run, listed.scores
     k = run.result.k_values
     vocabulary = run.result.vocabulary
     body = [
         [
-            link(f"{number_}", links(run=run.name, row=str(number_)), **_current(number_ == row)),
+            link(f"{number_}", links(run=run.name, row=str(number_)), **_current(number_ == listed.row)),
             chip(vocabulary[int(found.token_id[number_])], f"position {found.position[number_]}"),
             _share(found.recovery[number_, 0]),
             _share(found.recovery[number_, -1]),
         ]
-        for number_ in ordered(found, order)
+        for number_ in ordered(found, listed.order)
     ]  # fmt: skip
-    orders = [_choice(words, links(order=key, row=None), key == order) for key, words in ORDERS.items()]
+    orders = [
+        _choice(words, links(order=key, row=None), key == listed.order) for key, words in ORDERS.items()
+    ]
+    of = [_choice(one.name, links(run=one.name, row=None), one.name == run.name) for one in listed.runs]
     return panel(
         "Activations",
         [
+            *([html.Div(of, className="sweep-choices")] if len(of) > 1 else []),
             html.Div(orders, className="sweep-choices"),
             html.Div(
                 table(
@@ -231,6 +252,7 @@ def starting(queries: Queries) -> Any:
 
 
 def _work(queries: Queries, name: str) -> html.Div:
+    """A sweep with its button; one that is up to date has none."""
     _, autoencoder, preset = name.split(":")
     stem = stem_of(autoencoder, preset)
     shown: Any = f"{autoencoder}, {preset}"
@@ -238,4 +260,15 @@ def _work(queries: Queries, name: str) -> html.Div:
         shown = dcc.Link(shown, href=Links(queries, {})(runs=stem))
     words = PRESETS.get(preset, f"conf/eval/{preset}.yaml")
     head = [html.Span(shown, className="work-name"), html.Span(words, className="dim")]
-    return html.Div([html.Div(head), control(Ask(name), "Sweep")], className="sweep-work")
+    state = _state(queries, name)
+    if state is not None and state.state in UP_TO_DATE:
+        return html.Div([html.Div(head), html.P("Up to date.", className="caption")], className="sweep-work")
+    why = [html.P(f"Stale: {state.reason}.", className="caption")] if state and state.state == "stale" else []
+    button = control(Ask(name), "Sweep", whole_page=True)
+    return html.Div([html.Div(head), *why, button], className="sweep-work")
+
+
+def _state(queries: Queries, name: str) -> StepStatus | None:
+    """Whether its results are up to date; None where that cannot be judged."""
+    known = queries.jobs.states(name).all() if queries.jobs is not None else {}
+    return next(iter(known.values()), None)

@@ -7,7 +7,7 @@ from dash import Dash, html
 from dashboard.address import Address, one_of
 from dashboard.components import sweep_panels
 from dashboard.components.panels import empty
-from dashboard.components.sweep_panels import Links
+from dashboard.components.sweep_panels import Links, Listed
 from dashboard.pages.page import Page
 from dashboard.queries import Queries
 from dashboard.questions import sweeps
@@ -32,7 +32,7 @@ def layout(queries: Queries, asked: Address) -> html.Div:
     first = (sweeps.ordered(scores, order) or [0])[0]
     row = sweeps.row_of(queries, run, given.get("row"), first)
     below = [
-        sweep_panels.rows_panel(links, run, scores, order, row.row),
+        sweep_panels.rows_panel(links, Listed(runs, run, scores, order, row.row)),
         sweep_panels.explanations(run, row),
     ]
     return html.Div(
