@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -69,7 +70,7 @@ class SweepPlan:
         """Content digest of the texts in their order, all of them."""
         dataset = self.dataset
         dataset.check()
-        dataset.ensure(self.settings.machine.workers or 1)
+        dataset.ensure(self.settings.machine.workers or os.cpu_count() or 1)
         data = self.settings.data.model_dump(mode="json", exclude={"dataset"})
         key = f"sweep|{self.digests.digest(dataset.file)}|{dataset.path is None}|{json.dumps(data)}"
         return self.digests.remembered(key, lambda: rows_digest(self.texts))

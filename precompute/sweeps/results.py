@@ -39,6 +39,8 @@ ROWS_SCHEMA: Mapping[str, Any] = {
     "recovery": pl.List(pl.Float64),
 }
 """Columns of the table of rows."""
+ROWS_PER_GROUP = 256
+"""Rows that are read where one is asked for."""
 
 
 def record(

@@ -19,7 +19,7 @@ from precompute.pipeline.plan import StepStatus
 from precompute.progress import Progress, Silent
 from precompute.sweeps.curves import Resampling, curve
 from precompute.sweeps.plan import RUNS, STEP, SweepPlan
-from precompute.sweeps.results import ROWS_SCHEMA, SweepResult, open_sweep, record, recoveries
+from precompute.sweeps.results import ROWS_PER_GROUP, ROWS_SCHEMA, SweepResult, open_sweep, record, recoveries
 from precompute.sweeps.rows import ShardRows, shards_of_rank
 from precompute.sweeps.sample_cache import SampleCache
 from precompute.sweeps.score_shards import CURVES, ScoreShards, ShardScores, add_texts
@@ -157,7 +157,9 @@ class Sweep:
         mean = (total.x / total.n_rows[:, None])[0]
         tables = [self._table(shard, mean) for shard in shards]
         rows = pl.concat(tables).with_row_index("row").cast({"row": pl.UInt32})
-        rows.select(list(ROWS_SCHEMA)).write_parquet(out / f"{stem}.rows.parquet", row_group_size=256)
+        rows.select(list(ROWS_SCHEMA)).write_parquet(
+            out / f"{stem}.rows.parquet", row_group_size=ROWS_PER_GROUP
+        )
         self._vocabulary().write_parquet(out / f"{stem}.vocabulary.parquet")
 
     def _sums(self, shards: list[ShardRows], name: str) -> TextSums:

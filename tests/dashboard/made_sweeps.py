@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from precompute.sweeps.curves import Resampling, curve
-from precompute.sweeps.results import ROWS_SCHEMA, record, recoveries
+from precompute.sweeps.results import ROWS_PER_GROUP, ROWS_SCHEMA, record, recoveries
 from precompute.sweeps.score_shards import CURVES, score_rows
 from precompute.sweeps.subsets import weights_by_subset
 
@@ -48,7 +48,9 @@ def make_sweep(data_dir: Path, name: str, noise: float, intervals: bool = True) 
     )
     directory = data_dir / "eval_results"
     directory.mkdir(exist_ok=True)
-    pl.DataFrame(table, schema=dict(ROWS_SCHEMA)).write_parquet(directory / f"{name}.rows.parquet")
+    pl.DataFrame(table, schema=dict(ROWS_SCHEMA)).write_parquet(
+        directory / f"{name}.rows.parquet", row_group_size=ROWS_PER_GROUP
+    )
     vocabulary = pl.DataFrame({"token_id": range(len(VOCABULARY)), "token": VOCABULARY})
     vocabulary.write_parquet(directory / f"{name}.vocabulary.parquet")
     (directory / f"{name}.json").write_text(json.dumps(found))
