@@ -7,7 +7,7 @@ A further kind is a line in KINDS."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -17,13 +17,15 @@ from precompute.artifacts.shelf import Shelf
 from precompute.config import load_config
 from precompute.corpus.subsets import SIZES
 from precompute.embeddings import readings
-from precompute.errors import UsageError
+from precompute.errors import LightwellError, UsageError
+from precompute.jobs.costs import Cost
 from precompute.jobs.record import JobRecord
 from precompute.jobs.staged_costs import Workload
 from precompute.jobs.trait_work import TraitWork
 from precompute.jobs.works import SEPARATOR, ModelTypeWork, StagedWork, Told, Work
 from precompute.pipeline.plan import StepStatus
 from precompute.pipeline.registry import steps
+from precompute.pipeline.runner import UP_TO_DATE
 from precompute.pipeline.subjects import READINGS, open_subject, reading_name
 from precompute.sweeps.presets import presets
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from precompute.embeddings.named import NamedSets, SetName
     from precompute.jobs.recorder import Recorder
     from precompute.pipeline.stages import Wanted
+    from precompute.sweeps.plan import SweepPlan
 
 
 class EmbeddingWork(StagedWork):
@@ -186,6 +189,24 @@ class SweepWork(StagedWork):
 
         return (status_of(self.data_dir, self.config, *self._named()),)
 
+    def workload(self) -> Workload:
+        """By the texts' file and the model's."""
+        from precompute.sweeps.costs import workload_of
+
+        return workload_of(self._plan())
+
+    def cost(self, statuses: Iterable[StepStatus], names: Iterable[str]) -> Cost | None:
+        """By the number of explanations; None where the checkpoint or its model is not there."""
+        from precompute.sweeps.costs import cost_of
+
+        wanted = set(names)
+        if not any(s.step in wanted and s.state not in UP_TO_DATE for s in statuses):
+            return Cost((), 0.0, 0)
+        try:
+            return cost_of(self._plan())
+        except LightwellError:
+            return None
+
     def mark(self) -> Mapping[str, Any]:
         """The settings, as they are asked for."""
         from precompute.sweeps.named import settings_of
@@ -194,15 +215,18 @@ class SweepWork(StagedWork):
 
     def run(self, record: JobRecord, recorder: Recorder) -> None:
         """As the command does."""
-        from precompute.sweeps.named import settings_of
-        from precompute.sweeps.plan import SweepPlan
         from precompute.sweeps.run import compute
 
-        settings = settings_of(self.data_dir, self.config, *self._named(), workers=record.workers)
         told = Told(recorder, self)
         told.begin(self.STEPS[0])
-        compute(SweepPlan.of(settings), progress=recorder)
+        compute(self._plan(record.workers), progress=recorder)
         told.end()
+
+    def _plan(self, workers: int | None = None) -> SweepPlan:
+        from precompute.sweeps.named import settings_of
+        from precompute.sweeps.plan import SweepPlan
+
+        return SweepPlan.of(settings_of(self.data_dir, self.config, *self._named(), workers=workers))
 
     def _named(self) -> tuple[str, str]:
         _, autoencoder, preset = self.name.split(SEPARATOR)

@@ -9,6 +9,7 @@ import pytest
 
 from precompute.errors import ConfigError, UsageError
 from precompute.jobs.board import JobBoard
+from precompute.jobs.costs import Cost
 from precompute.jobs.kinds import open_work
 from precompute.jobs.launcher import Launcher
 from precompute.jobs.orders import Order
@@ -30,6 +31,9 @@ def test_a_sweep_is_a_job_that_is_done_once(root: Path) -> None:
     config, name = root / "my.toml", "sweep:tiny:quick"
     work, launcher = open_work(name, root / "data", config), Launcher(JobBoard(root / "data"))
     assert [status.state for status in work.status()] == ["missing"]  # type: ignore[attr-defined]
+    cost = work.cost(work.status(), ("best_of_k",))  # type: ignore[attr-defined]
+    assert cost is not None
+    assert (cost.steps, cost.seconds > 0, cost.n_bytes > 0) == (("best_of_k",), True, True)
     order = Order(work, config=config, workers=1)
     submitted = launcher.submit(order)
     assert submitted is not None
@@ -42,6 +46,7 @@ def test_a_sweep_is_a_job_that_is_done_once(root: Path) -> None:
     assert record.done[0].n_bytes > 0
     assert [status.state for status in work.status()] == ["fresh"]  # type: ignore[attr-defined]
     assert launcher.submit(order) is None
+    assert work.cost(work.status(), ("best_of_k",)) == Cost((), 0.0, 0)  # type: ignore[attr-defined]
     launcher.close()
     assert open_sweep(root / "data" / "eval_results" / "tiny-quick.json").k_values == [1, 2, 4, 8]
     add_autoencoder(root, "autoencoder", seed=9)
