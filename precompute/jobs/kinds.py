@@ -6,231 +6,23 @@ A further kind is a line in KINDS."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
-from precompute.artifacts.shelf import Shelf
 from precompute.config import load_config
 from precompute.corpus.subsets import SIZES
 from precompute.embeddings import readings
-from precompute.errors import LightwellError, UsageError
-from precompute.jobs.costs import Cost
-from precompute.jobs.record import JobRecord
-from precompute.jobs.staged_costs import Workload
+from precompute.errors import UsageError
+from precompute.jobs.density_work import DensityWork
+from precompute.jobs.embedding_work import EmbeddingWork
+from precompute.jobs.sweep_work import SweepWork
 from precompute.jobs.trait_work import TraitWork
-from precompute.jobs.works import SEPARATOR, ModelTypeWork, StagedWork, Told, Work
-from precompute.pipeline.plan import StepStatus
+from precompute.jobs.works import SEPARATOR, ModelTypeWork, Work
 from precompute.pipeline.registry import steps
-from precompute.pipeline.runner import UP_TO_DATE
 from precompute.pipeline.subjects import READINGS, open_subject, reading_name
 from precompute.sweeps.presets import presets
-
-if TYPE_CHECKING:
-    from precompute.density.plan import Source
-    from precompute.embeddings.named import NamedSets, SetName
-    from precompute.jobs.recorder import Recorder
-    from precompute.pipeline.stages import Wanted
-    from precompute.sweeps.plan import SweepPlan
-
-
-class EmbeddingWork(StagedWork):
-    """An embedding set with its neighbour graph and map: `embeddings:MODEL:SIZE`."""
-
-    STEPS = ("embeddings", "neighbors", "map")
-
-    def shelf(self) -> Shelf:
-        """The set's own."""
-        sets, name = self._named()
-        return sets.embedding_set(name).shelf
-
-    def status(self) -> tuple[StepStatus, ...]:
-        """By the model and the dataset as they are now."""
-        sets, name = self._named()
-        return sets.statuses(name)
-
-    def workload(self) -> Workload:
-        """By the dataset's file and the model's."""
-        sets, name = self._named()
-        settings = sets.settings(name)
-        embedded = sets.embedding_set(name)
-        model = settings.files(embedded.model).base
-        return Workload.of(embedded.dataset(settings).file, SIZES[name.size], model)
-
-    def mark(self) -> Mapping[str, Any]:
-        """How the set is asked for."""
-        sets, name = self._named()
-        return {
-            "model": sets.models[name.model].model,
-            "settings": sets.settings(name).model_dump(mode="json"),
-        }
-
-    def run(self, record: JobRecord, recorder: Recorder) -> None:
-        """As the commands do."""
-        from precompute.embeddings import compute as embed
-        from precompute.embeddings.map import compute_map
-        from precompute.embeddings.operations import Operations
-
-        sets, name = self._named()
-        embedded, settings = sets.embedding_set(name), sets.settings(name)
-        workers = record.workers or os.cpu_count() or 1
-        operations = Operations(workers=workers)
-        names = self.selection(record.asked)
-
-        told = Told(recorder, self)
-        told.begin("embeddings")
-        embed.compute(
-            embedded.model, [name.size], settings, operations, embedded.given_data_dir,
-            force=record.verify, progress=lambda _size: recorder,
-        )  # fmt: skip
-        told.end()
-        if len(names) > 1:
-            compute_map(embedded, None, workers, progress=recorder, began=told.begin)
-            told.end()
-
-    def _named(self) -> tuple[NamedSets, SetName]:
-        from precompute.embeddings.named import NamedSets, SetName
-
-        _, model, size = self.name.split(SEPARATOR)
-        return NamedSets(self.data_dir, self.config), SetName(model, size)
-
-
-class DensityWork(StagedWork):
-    """The density weights of the data directory's prompts, by a model source: `density:SOURCE`."""
-
-    STEPS = ("prompt_embeddings", "prompt_graph", "density_weights")
-
-    def status(self) -> tuple[StepStatus, ...]:
-        """By the prompts and the model as they are now; without prompts, all is missing."""
-        from precompute.density.plan import statuses
-
-        if not self._prompts().is_file():
-            return tuple(StepStatus(n, "", "missing", "no prompts", 0, None, None) for n in self.STEPS)
-        return statuses(self.shelf(), self._wanted(1))
-
-    def workload(self) -> Workload:
-        """By the prompts' file and the model's."""
-        return Workload.of(self._prompts(), None, self._source().files.base)
-
-    def mark(self) -> Mapping[str, Any]:
-        """The source and the settings."""
-        return {"settings": self._settings()[1].model_dump(mode="json")}
-
-    def run(self, record: JobRecord, recorder: Recorder) -> None:
-        """As the commands do; where there are no prompts, those of the demo's pairs."""
-        from precompute.density import commands
-        from precompute.density.plan import compute
-
-        if not self._prompts().is_file():
-            recorder.update(reason="gathering prompts from the documentation on this machine")
-            place = ["--data-dir", str(self.data_dir)]
-            commands.pairs(["--only", "demo", *place])
-            commands.prompts(place)
-        workers = record.workers or os.cpu_count() or 1
-        compute(self.shelf(), self._wanted(workers), Told(recorder, self), record.verify)
-
-    def _source(self) -> Source:
-        from precompute.density.plan import Source
-        from precompute.embeddings.encoder import EncoderOptions
-        from precompute.embeddings.model_directory import find_files
-
-        name = self.name.split(SEPARATOR, 1)[1]
-        model = load_config(self.config).density.sources[name]
-        return Source(name, find_files(model), EncoderOptions())
-
-    def _prompts(self) -> Path:
-        from precompute.density.commands import PROMPTS_FILE
-
-        return self.data_dir / PROMPTS_FILE
-
-    def shelf(self) -> Shelf:
-        """The directory of its source."""
-        from precompute.density.commands import DENSITY_DIRECTORY
-
-        return Shelf(self.data_dir / DENSITY_DIRECTORY / self.name.split(SEPARATOR, 1)[1])
-
-    def _settings(self) -> tuple[Any, Any]:
-        """Those of the published weights, or else the usual ones."""
-        from precompute.density.neighbors import SearchSettings
-        from precompute.density.stages import GRAPH, WEIGHTS
-        from precompute.density.weights import WeightSettings
-
-        manifests = [self.shelf().manifest(stage.name) for stage in (GRAPH, WEIGHTS)]
-        graph, weights = (manifest.settings if manifest else {} for manifest in manifests)
-        return SearchSettings(**graph), WeightSettings.model_validate(dict(weights))
-
-    def _wanted(self, workers: int) -> Wanted:
-        from precompute.artifacts.digests import DigestCache
-        from precompute.density.plan import Resources, embeddings_of, weights_from
-
-        cache = DigestCache(self.data_dir / ".digests.json")
-        search, chosen = self._settings()
-        embeddings = embeddings_of(self._prompts(), self._source(), Resources(workers=workers), cache)
-        return weights_from(self.shelf(), embeddings, search, chosen, workers)
-
-
-class SweepWork(StagedWork):
-    """A best-of-K sweep of a text autoencoder with the settings of a preset: `sweep:AUTOENCODER:PRESET`."""
-
-    STEPS = ("best_of_k",)
-
-    def shelf(self) -> Shelf:
-        """That of its results, which are named by autoencoder and preset."""
-        from precompute.sweeps.named import shelf_of
-
-        return shelf_of(self.data_dir, *self._named())
-
-    def status(self) -> tuple[StepStatus, ...]:
-        """By the checkpoint and the texts as they are now."""
-        from precompute.sweeps.named import status_of
-
-        return (status_of(self.data_dir, self.config, *self._named()),)
-
-    def workload(self) -> Workload:
-        """By the texts' file and the model's."""
-        from precompute.sweeps.costs import workload_of
-
-        return workload_of(self._plan())
-
-    def cost(self, statuses: Iterable[StepStatus], names: Iterable[str]) -> Cost | None:
-        """By the number of explanations; None where the checkpoint or its model is not there."""
-        from precompute.sweeps.costs import cost_of
-
-        wanted = set(names)
-        if not any(s.step in wanted and s.state not in UP_TO_DATE for s in statuses):
-            return Cost((), 0.0, 0)
-        try:
-            return cost_of(self._plan())
-        except LightwellError:
-            return None
-
-    def mark(self) -> Mapping[str, Any]:
-        """The settings, as they are asked for."""
-        from precompute.sweeps.named import settings_of
-
-        return settings_of(self.data_dir, self.config, *self._named()).model_dump(mode="json")
-
-    def run(self, record: JobRecord, recorder: Recorder) -> None:
-        """As the command does."""
-        from precompute.sweeps.run import compute
-
-        told = Told(recorder, self)
-        told.begin(self.STEPS[0])
-        compute(self._plan(record.workers), progress=recorder)
-        told.end()
-
-    def _plan(self, workers: int | None = None) -> SweepPlan:
-        from precompute.sweeps.named import settings_of
-        from precompute.sweeps.plan import SweepPlan
-
-        return SweepPlan.of(settings_of(self.data_dir, self.config, *self._named(), workers=workers))
-
-    def _named(self) -> tuple[str, str]:
-        _, autoencoder, preset = self.name.split(SEPARATOR)
-        return autoencoder, preset
 
 
 def _open_reading(name: str, data_dir: Path, config: Path | None) -> ModelTypeWork:

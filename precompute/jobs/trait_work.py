@@ -32,7 +32,6 @@ SECONDS_OF_OTHERS = 4.0
 class TraitWork(StagedWork):
     """The vectors of one trait of an experiment: `traits:EXPERIMENT:TRAIT`."""
 
-    kind = "traits"
     STEPS = ("trait_generation", "trait_responses", "trait_activations", "trait_vectors")
 
     def shelf(self) -> Shelf:

@@ -13,10 +13,10 @@ import polars as pl
 
 from precompute.artifacts.digests import DigestCache
 from precompute.artifacts.shelf import Shelf
-from precompute.density.stages import Stage
 from precompute.embeddings.datasets import Dataset, rows_digest
 from precompute.errors import ModelError
 from precompute.models.text_autoencoder.checkpoint import Checkpoint, read_checkpoint
+from precompute.pipeline.stages import Stage
 from precompute.pipeline.subjects import data_directory
 from precompute.sweeps import sample_cache, score_shards, vector_cache
 from precompute.sweeps.rows import PositionRule, RowPlan, ordered_texts, plan_rows

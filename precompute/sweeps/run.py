@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from precompute.density.stages import Reporter, Wanted, bring_up_to_date, status_of
 from precompute.embeddings.ranks import Ranks
 from precompute.pipeline.plan import StepStatus
+from precompute.pipeline.stages import Reporter, Wanted, bring_up_to_date, status_of
 from precompute.progress import Progress, Silent
 from precompute.sweeps.curves import Resampling, curve
 from precompute.sweeps.plan import RUNS, STEP, SweepPlan

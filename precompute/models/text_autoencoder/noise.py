@@ -1,8 +1,4 @@
-"""Gumbel noise by counters: each number is a function of what it is for, not of what was drawn before.
-
-Philox-4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), in integers, so that it
-is the same on every device.
-"""
+"""Gumbel noise by counters: a function of vector, sample, step and token, of nothing else."""
 
 from __future__ import annotations
 
@@ -11,23 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-WEYL = (0x9E3779B9, 0xBB67AE85)
-WORD = 0xFFFFFFFF
-ROUNDS = 10
-
-
-def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> list[Tensor]:
-    """Four words of 32 random bits for each counter and key; int64 tensors that broadcast."""
-    a, b, c, d = counter
-    low, high = key
-    for _ in range(ROUNDS):
-        # The products wrap in 64 signed bits; their words are those of the unsigned ones.
-        first, second = a * MULTIPLIERS[0], c * MULTIPLIERS[1]
-        a, c = (second >> 32) & WORD ^ b ^ low, (first >> 32) & WORD ^ d ^ high
-        b, d = second & WORD, first & WORD
-        low, high = (low + WEYL[0]) & WORD, (high + WEYL[1]) & WORD
-    return [a, b, c, d]
+from precompute.models.philox import philox
 
 
 class GumbelNoise:
