@@ -142,7 +142,7 @@ class AutoencoderRun:
             unrecovered = (
                 0.95 * unrecovered + 0.05 * losses.unrecovered if unrecovered else losses.unrecovered
             )
-            meter.add(self.step, losses.supervised, f"unrecovered {unrecovered:.3f}")
+            meter.add(self.step, losses.supervised, f", unrecovered {unrecovered:.3f}")
             if timer.due() or self.step == training.n_steps:
                 self.save(path)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import logging
-from pathlib import Path
 
 import torch
 
+from precompute.demo.machine_options import add_machine_options, begin
 from precompute.demo.stages import STAGES, Options, run_stages
 
 
@@ -15,20 +14,12 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     command = argparse.ArgumentParser(prog="python -m precompute.demo.train", description=__doc__)
     command.add_argument("stages", nargs="*", metavar="STAGE", help=f"{', '.join(STAGES)}; default: all")
-    command.add_argument("--out", type=Path, required=True, help="working and output directory")
+    add_machine_options(command)
     command.add_argument("--tokens", type=int, default=11_796_480, help="language model training tokens")
     command.add_argument("--activation-rows", type=int, default=5_000_000, help="activations for the SAEs")
     command.add_argument("--full-rows", type=int, default=12_000_000, help="training rows of the Full SAE")
     command.add_argument("--ultra-rows", type=int, default=9_420_800, help="training rows of the Ultra SAE")
     command.add_argument("--device", default="auto", help="the language model's: auto, cpu or cuda")
-    command.add_argument("--workers", type=int, default=2, help="processes that parse sources")
-    command.add_argument("--threads", type=int, default=2, help="CPU threads of torch and of the kernels")
-    command.add_argument(
-        "--bfloat16",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="language model matrix products in bfloat16 (twice as fast where the CPU has AVX512-BF16)",
-    )
     command.add_argument("--compile", action="store_true", help="use torch.compile (needs a C++ compiler)")
     return command
 
@@ -42,8 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     unknown = sorted(set(parsed.stages) - set(STAGES))
     if unknown:
         command.error(f"unknown stage {', '.join(unknown)}; choose from {', '.join(STAGES)}")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(parsed.threads)
+    begin(parsed)
     numba.set_num_threads(min(parsed.threads, numba.get_num_threads()))
     parsed.out.mkdir(parents=True, exist_ok=True)
     settings = vars(parsed)

@@ -10,12 +10,12 @@ import logging
 from pathlib import Path
 
 import polars as pl
-import torch
 
 from precompute.demo.activations import truncated
 from precompute.demo.autoencoder_rows import ActivationRows, choose_chunks, collect_rows
 from precompute.demo.autoencoder_training import AutoencoderRun, AutoencoderTraining
 from precompute.demo.language_model import load_model
+from precompute.demo.machine_options import add_machine_options, begin
 from precompute.demo.tokenizer import encode_texts
 from precompute.demo.workspace import Workspace
 
@@ -26,18 +26,10 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     command = argparse.ArgumentParser(prog="python -m precompute.demo.train_autoencoder", description=__doc__)
     defaults = AutoencoderTraining
-    command.add_argument("--out", type=Path, required=True, help="working and output directory")
+    add_machine_options(command)
     command.add_argument("--rows", type=int, default=2_000_000, help="activations to learn from")
     command.add_argument("--supervised-steps", type=int, default=defaults.supervised_steps)
     command.add_argument("--joint-steps", type=int, default=defaults.joint_steps)
-    command.add_argument("--workers", type=int, default=2, help="processes that parse sources")
-    command.add_argument("--threads", type=int, default=2, help="CPU threads of torch")
-    command.add_argument(
-        "--bfloat16",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="matrix products in bfloat16 (twice as fast where the CPU has AVX512-BF16)",
-    )
     command.add_argument("--export-only", action="store_true", help="write what the last checkpoint has")
     return command
 
@@ -45,8 +37,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Train, or go on training."""
     parsed = parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(parsed.threads)
+    begin(parsed)
     space = Workspace(parsed.out)
     space.prepare_texts(parsed.workers)
     training = AutoencoderTraining(supervised_steps=parsed.supervised_steps, joint_steps=parsed.joint_steps)

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
-import torch
 
 from precompute.demo.embedder_pairs import summary_pairs
 from precompute.demo.embedder_quality import measure
 from precompute.demo.embedder_training import EmbedderRun, EmbedderTraining
+from precompute.demo.machine_options import add_machine_options, begin
 from precompute.demo.tokenizer import encode_texts
 from precompute.demo.workspace import Workspace
 
@@ -23,17 +23,9 @@ LANGUAGE_MODEL = Path(__file__).with_name("language_model")
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     command = argparse.ArgumentParser(prog="python -m precompute.demo.train_embedder", description=__doc__)
-    command.add_argument("--out", type=Path, required=True, help="working and output directory")
+    add_machine_options(command)
     command.add_argument(
         "--epochs", type=int, default=EmbedderTraining.n_epochs, help="passes over the pairs"
-    )
-    command.add_argument("--workers", type=int, default=2, help="processes that parse sources")
-    command.add_argument("--threads", type=int, default=2, help="CPU threads of torch")
-    command.add_argument(
-        "--bfloat16",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="matrix products in bfloat16 (twice as fast where the CPU has AVX512-BF16)",
     )
     return command
 
@@ -41,8 +33,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Train, or go on training; then write the model directory `embedder`."""
     parsed = parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(parsed.threads)
+    begin(parsed)
     space = Workspace(parsed.out)
     space.prepare_texts(parsed.workers)
     pairs = summary_pairs(pl.read_parquet(space.texts("train")))
