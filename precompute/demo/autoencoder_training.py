@@ -40,7 +40,7 @@ class AutoencoderTraining:
     """Rank of both adapters."""
     supervised_steps: int = 3000
     """Steps in which the explainer learns to write the tokens before the row's own, and that token."""
-    joint_steps: int = 1500
+    joint_steps: int = 900
     """Steps in which both learn from what the explainer writes."""
     rows_per_step: int = 256
     """Rows of a step, in the joint part those of the supervised loss that is kept."""
