@@ -113,7 +113,7 @@ def _table(runs: list[SweepRun]) -> Any:
     headings = ["Sweep", "K", *SCORES.values(), "Variance recovered by the first K"]
     return html.Div(
         table(headings, rows, "Scores of each sweep and K, with 95 % intervals"),
-        className="table-scroll",
+        className="table-scroll tall",
         tabIndex=0,
         **spoken("Scores of each sweep and K"),
     )
@@ -170,7 +170,7 @@ def rows_panel(links: Links, listed: Listed) -> Any:
                     "Activations by what is recovered",
                     2,
                 ),
-                className="table-scroll",
+                className="table-scroll tall",
                 tabIndex=0,
                 **spoken("Activations"),
             ),
