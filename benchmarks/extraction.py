@@ -94,9 +94,9 @@ def measure(arguments: Any, pipeline: str, batch_size: int) -> Measured:
     import torch
 
     from precompute.artifacts.digests import text_digest
-    from precompute.extraction.decoding import Capture, Generation, Request
     from precompute.extraction.definition import TraitDefinition, examples_of
     from precompute.extraction.experiment import DEMO_TRAITS
+    from precompute.extraction.generation import Capture, Generation, Request
     from precompute.extraction.pipelines import PIPELINES
     from precompute.extraction.positions import parse_rules
     from precompute.extraction.prompts import chat_ids

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from precompute.extraction.capture import watched
-from precompute.extraction.decoding import Generation, Request, Steering, generate_batch
+from precompute.extraction.decoding import generate_batch
+from precompute.extraction.generation import Generation, Request, Steering
 from precompute.extraction.prompts import prompt_ids
 from precompute.extraction.sampling import Sampling
 from precompute.extraction.text_model import TextModel

@@ -45,40 +45,44 @@ class RowMeans:
         self._lasts: dict[str, Tensor] = {}
         self._counts = np.zeros((n_rows, len(rules)), dtype=np.int64)
 
-    def begin(self, rows: Sequence[int], n_prompts: Sequence[int], seen: Mapping[str, Tensor]) -> None:
-        """New texts take up rows: their prompts were read, padded on the left."""
-        width = next(iter(seen.values())).shape[1] if seen else 0
-        weights = np.zeros((len(rows), len(self.rules), width), dtype=np.float32)
-        for number, (row, n) in enumerate(zip(rows, n_prompts, strict=True)):
-            self._counts[row] = 0
-            for r, rule in enumerate(self.rules):
-                if rule.part == "prompt":
-                    chosen = rule.positions(n)
-                    weights[number, r, [width - n + p for p in chosen]] = 1
-                    self._counts[row, r] = len(chosen)
-        places = torch.tensor(rows, device=self._device)
+    def begin(self, n_prompts: Sequence[int], seen: Mapping[str, Tensor]) -> None:
+        """The prompt of every row was read, padded on the left."""
+        width = next(iter(seen.values())).shape[1]
+        weights = np.zeros((self._n_rows, len(self.rules), width), dtype=np.float32)
+        for r, rule in enumerate(self.rules):
+            for row, n in enumerate(n_prompts) if rule.part == "prompt" else ():
+                chosen = rule.positions(n)
+                weights[row, r, [width - n + p for p in chosen]] = 1
+                self._counts[row, r] = len(chosen)
+        taken = torch.from_numpy(weights).to(self._device)
         for name, value in seen.items():
-            self._reserve(name, value.shape[-1])
-            taken = torch.from_numpy(weights).to(self._device)
             # What stands in padding is arbitrary, and weighs nothing.
-            self._sums[name][places] = torch.einsum("nrp,npd->nrd", taken, value.float())
+            self._sums[name] = torch.einsum("nrp,npd->nrd", taken, value.float())
+            self._lasts[name] = self._sums[name].new_zeros(self._n_rows, self._n_kept, value.shape[-1])
 
-    def add(self, rows: NDArray[np.int64], indices: NDArray[np.int64], seen: Mapping[str, Tensor]) -> None:
-        """One more response token of some rows was read; `indices` says which of the response it is."""
+    def place(self, rows: Tensor, fresh: RowMeans, others: Tensor) -> None:
+        """Give rows to some of another batch's."""
+        self._counts[rows.cpu().numpy()] = fresh._counts[others.cpu().numpy()]
+        for name, sums in self._sums.items():
+            sums[rows] = fresh._sums[name][others]
+            self._lasts[name][rows] = fresh._lasts[name][others]
+
+    def add(self, indices: Sequence[int], seen: Mapping[str, Tensor]) -> None:
+        """One more response token of the rows was read; `indices` says which of its response it is, -1 where
+        a row is free."""
         takes = np.zeros((self._n_rows, len(self.rules)), dtype=np.float32)
         for r, rule in enumerate(self.rules):
             if rule.part == "response" and not rule.n_from_end:
-                takes[rows, r] = [rule.takes(index) for index in indices.tolist()]
+                takes[:, r] = [rule.takes(index) for index in indices]
         self._counts += takes.astype(np.int64)
         weights = torch.from_numpy(takes).to(self._device)[:, :, None]
-        if self._n_kept:
-            places = torch.from_numpy(rows).to(self._device)
-            slots = torch.from_numpy(indices % self._n_kept).to(self._device)
+        # What a free row keeps is put over by the text that takes it up.
+        slots = torch.tensor(indices, device=self._device) % max(1, self._n_kept)
         for name, value in seen.items():
             x = value[:, -1].float()
             self._sums[name].addcmul_(weights, x[:, None])
             if self._n_kept:
-                self._lasts[name][places, slots] = x[places]
+                self._lasts[name][torch.arange(self._n_rows, device=self._device), slots] = x
 
     def end(self, row: int, n_response: int) -> Vectors:
         """The means of a text that has ended."""
@@ -98,14 +102,8 @@ class RowMeans:
                 )
         return found
 
-    def select(self, rows: Sequence[int]) -> None:
+    def select(self, rows: Tensor) -> None:
         """Keep some rows."""
-        chosen = torch.tensor(rows, device=self._device)
-        self._sums = {name: value[chosen] for name, value in self._sums.items()}
-        self._lasts = {name: value[chosen] for name, value in self._lasts.items()}
-        self._counts, self._n_rows = self._counts[list(rows)], len(rows)
-
-    def _reserve(self, name: str, width: int) -> None:
-        if name not in self._sums:
-            self._sums[name] = torch.zeros(self._n_rows, len(self.rules), width, device=self._device)
-            self._lasts[name] = torch.zeros(self._n_rows, self._n_kept, width, device=self._device)
+        self._sums = {name: value[rows] for name, value in self._sums.items()}
+        self._lasts = {name: value[rows] for name, value in self._lasts.items()}
+        self._counts, self._n_rows = self._counts[rows.cpu().numpy()], len(rows)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from precompute.embeddings.ranks import Ranks
 from precompute.extraction.capture import Vectors
-from precompute.extraction.decoding import Capture, Generation, Request, Response
 from precompute.extraction.definition import examples_of, read_definition
 from precompute.extraction.experiment import Experiment
 from precompute.extraction.fitting import fitting_batch, memory_need
+from precompute.extraction.generation import Capture, Generation, Request, Response
 from precompute.extraction.pipelines import PIPELINES
 from precompute.extraction.positions import parse_rules
 from precompute.extraction.prompts import chat_ids

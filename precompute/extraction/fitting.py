@@ -34,8 +34,8 @@ def memory_need(model: LanguageModel, n_tokens: int, n_captured: int = 0) -> Mem
     config, width = model.config, model.model.dtype.itemsize
     heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
     head_width = int(getattr(config, "head_dim", None) or model.d_model // config.num_attention_heads)
-    # Buffers grow by half, and the old ones are there while the new are made.
-    cache = 2 * int(config.num_hidden_layers) * heads * head_width * n_tokens * width * 3
+    # Buffers grow by half, the old ones are there while the new are made, and prompts are read ahead.
+    cache = 2 * int(config.num_hidden_layers) * heads * head_width * n_tokens * width * 4
     inner = int(getattr(config, "intermediate_size", None) or 4 * model.d_model)
     prompt = (3 * inner + 8 * model.d_model) * n_tokens * 4
     return MemoryNeed(cache + prompt + 16 * int(config.vocab_size) + 8 * n_captured, _free(model.device))

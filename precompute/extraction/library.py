@@ -10,8 +10,8 @@ import numpy as np
 
 from precompute.errors import UsageError
 from precompute.extraction.capture import Vectors
-from precompute.extraction.decoding import Capture, Generation, Request
 from precompute.extraction.fitting import fitting_batch
+from precompute.extraction.generation import Capture, Generation, Request
 from precompute.extraction.pipelines import PIPELINES
 from precompute.extraction.positions import parse_rules
 from precompute.extraction.prompts import prompt_ids

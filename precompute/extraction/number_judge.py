@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from precompute.extraction.decoding import longest
+from precompute.extraction.generation import longest
 from precompute.extraction.prompts import chat_ids
 from precompute.extraction.text_model import TextModel
 

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from precompute.extraction.decoding import Capture, Generation, Request, Response, generate_batch
+from precompute.extraction.decoding import generate_batch
+from precompute.extraction.generation import Capture, Generation, Request, Response
 from precompute.extraction.reading import TokenText, read_vectors
 from precompute.extraction.settings import PipelineName
 from precompute.models.language_model import LanguageModel

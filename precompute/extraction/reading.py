@@ -12,7 +12,7 @@ from torch import Tensor
 
 from precompute.errors import ModelError
 from precompute.extraction.capture import Vectors, watched
-from precompute.extraction.decoding import Capture
+from precompute.extraction.generation import Capture
 from precompute.extraction.positions import PositionRule
 from precompute.models.batching import Batch, batches
 from precompute.models.language_model import LanguageModel

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
+from torch.nn.functional import pad
 
 from precompute.errors import UsageError
 from precompute.extraction.noise import gumbel
@@ -87,16 +88,9 @@ def _candidates(scaled: Float[Tensor, "n d_vocab"], top_p: float) -> _Candidates
         return _Candidates(
             scaled, torch.arange(d_vocab, device=scaled.device).expand_as(scaled), *[every] * 3
         )
-    normaliser = scaled.logsumexp(dim=-1, keepdim=True)
-    k = min(FEW, d_vocab)
-    while True:
-        top = scaled.topk(k, dim=-1)
-        shares = (top.values - normaliser).double().exp().cumsum(dim=-1)
-        if k == d_vocab or bool((shares[:, -2] >= top_p + NEAR).all()):
-            break
-        k = min(8 * k, d_vocab)
-    before = shares - (top.values - normaliser).double().exp()
-    values = top.values
+    top = _likeliest(scaled, top_p)
+    reached = top.shares.cumsum(dim=-1)
+    before, values = reached - top.shares, top.values
     kept, perhaps, surely = before < top_p, before < top_p + NEAR, before < top_p - NEAR
     # A token as likely, but for rounding, as one on the other side of the border may change places with it.
     lowest = values.masked_fill(~perhaps, torch.inf).min(dim=-1, keepdim=True).values
@@ -105,7 +99,38 @@ def _candidates(scaled: Float[Tensor, "n d_vocab"], top_p: float) -> _Candidates
     surely = surely & (values - highest_out >= NEAR)
     surely[:, 0] = True
     kept[:, 0] = True
-    return _Candidates(values, top.indices, kept, perhaps, surely)
+    return _Candidates(values, top.token_ids, kept, perhaps, surely)
+
+
+@dataclass(frozen=True)
+class _Likeliest:
+    """As many of the likeliest tokens as any row needs, likeliest first."""
+
+    values: Float[Tensor, "n k"]
+    """-inf past what a row needs."""
+    token_ids: Int64[Tensor, "n k"]
+    shares: Float64[Tensor, "n k"]
+
+
+def _likeliest(scaled: Float[Tensor, "n d_vocab"], top_p: float) -> _Likeliest:
+    """Few of each row, and more where these do not reach top_p: sorting more of every row takes longer than
+    the rest of a draw together."""
+    every_share, d_vocab = scaled.softmax(dim=-1), scaled.shape[1]
+    k = min(FEW, d_vocab)
+    values, token_ids = scaled.topk(k, dim=-1)
+    shares = every_share.gather(1, token_ids).double()
+    short = torch.arange(len(scaled), device=scaled.device)
+    while k < d_vocab:
+        lacking = shares[short, :-1].sum(dim=-1) < top_p + NEAR
+        if not bool(lacking.any()):
+            break
+        short, k = short[lacking], min(8 * k, d_vocab)
+        more = scaled[short].topk(k, dim=-1)
+        room = (0, k - values.shape[1])
+        values = pad(values, room, value=-torch.inf).index_put((short,), more.values)
+        token_ids = pad(token_ids, room).index_put((short,), more.indices)
+        shares = pad(shares, room).index_put((short,), every_share[short].gather(1, more.indices).double())
+    return _Likeliest(values, token_ids, shares)
 
 
 def _best(scores: Float64[Tensor, "n k"], allowed: Bool[Tensor, "n k"]) -> torch.return_types.topk:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from precompute.extraction.settings import FinishReason
 
 if TYPE_CHECKING:
-    from precompute.extraction.decoding import Response
+    from precompute.extraction.generation import Response
 
 SHARD_EXAMPLES = 128
 """About as many; what a killed process loses at most."""

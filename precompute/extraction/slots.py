@@ -67,11 +67,11 @@ class SlotLayer(DynamicLayer):
             buffer[:, :, self.first - n : self.first] = 0
         self.first -= n
 
-    def place(self, rows: Tensor, fresh: SlotLayer) -> None:
-        """Give rows to others, whose columns end where these do; they must not be more."""
+    def place(self, rows: Tensor, fresh: SlotLayer, others: Tensor) -> None:
+        """Give rows to some of another layer's, whose columns end where these do; they must not be more."""
         n = fresh.get_seq_length()
         for own, other in zip(self._buffers, fresh.columns(), strict=True):
-            own[rows, :, self.stop - n : self.stop] = other
+            own[rows, :, self.stop - n : self.stop] = other[others]
 
     def select(self, rows: Tensor) -> None:
         """Keep some rows."""
@@ -121,13 +121,13 @@ class SlotCache(Cache):
             layer.drop(n)
 
     @torch.inference_mode()
-    def place(self, rows: Tensor, fresh: SlotCache) -> None:
-        """Give rows to the texts of another cache, making room where their columns are more."""
+    def place(self, rows: Tensor, fresh: SlotCache, others: Tensor) -> None:
+        """Give rows to some of another cache's, making room where its columns are more."""
         lacking = fresh.width - self.width
         for layer, other in zip(self.slots, fresh.slots, strict=True):
             if lacking > 0:
                 layer.widen(lacking)
-            layer.place(rows, other)
+            layer.place(rows, other, others)
 
     @torch.inference_mode()
     def select(self, rows: Tensor) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from precompute.errors import LightwellError, ModelError
-from precompute.extraction.decoding import Capture, Generation, Request, generate_batch
+from precompute.extraction.decoding import generate_batch
+from precompute.extraction.generation import Capture, Generation, Request
 from precompute.extraction.positions import parse_rules
 from precompute.extraction.reading import TokenText, read_vectors
 from precompute.models.language_model import LanguageModel

@@ -39,13 +39,17 @@ class TextModel:
         """Load a directory or hub id, an adapter merged in; raises ModelError for what is missing."""
         import torch
 
+        from precompute.models.packed import pack_weights
+
         network = load_weights(resolve_model_directory(model, revision), getattr(torch, dtype))
         if adapter is not None:
             from precompute.models.adapter import merge_adapter
 
             network = merge_adapter(network, adapter)
         where = device if device not in ("auto", "cpu", "cuda") else chosen_device(device)
-        loaded = LanguageModel(network.eval().requires_grad_(False).to(where), where)
+        network = network.eval().requires_grad_(False).to(where)
+        pack_weights(network)
+        loaded = LanguageModel(network, where)
         return TextModel(loaded, load_tokenizer(model, revision))
 
     @property

@@ -10,7 +10,12 @@ SMALL = 50_000_000
 """Weights of a model below which one thread is quicker than several, most of all one token at a time."""
 
 
+def is_small(model: Any) -> bool:
+    """Whether a model has so few weights."""
+    return sum(weight.numel() for weight in model.parameters()) < SMALL
+
+
 def suit_threads(model: Any) -> None:
     """Let torch use one thread in this process where the model is small."""
-    if sum(weight.numel() for weight in model.parameters()) < SMALL:
+    if is_small(model):
         torch.set_num_threads(1)

@@ -11,7 +11,8 @@ import torch
 
 from precompute.errors import ModelError, UsageError
 from precompute.extraction import TextModel, generate_batch_with_activations, get_activations_from_texts
-from precompute.extraction.decoding import Capture, Generation, Request, Response, Steering, generate_batch
+from precompute.extraction.decoding import generate_batch
+from precompute.extraction.generation import Capture, Generation, Request, Response, Steering
 from precompute.extraction.pipelines import PIPELINES
 from precompute.extraction.positions import parse_rules
 from precompute.extraction.sampling import Sampling
