@@ -90,7 +90,7 @@ def _nearest(queries: Queries, view: View) -> Any:
         if not traits.is_at_sae(queries, view):
             return empty(_elsewhere(queries, view))
         shown = trait_panels.features(queries, view)
-        return html.Div(shown, className="table-scroll tall", tabIndex=0)
+        return html.Div(shown, className="trait-found", tabIndex=0)
 
     return panel(
         "SAE features closest to the vector",

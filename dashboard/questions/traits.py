@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -249,8 +250,8 @@ class ShownResponse:
 
 
 def shown_responses(queries: Queries, view: View) -> list[ShownResponse]:
-    """Some responses of both sides. Raises InferenceError where the model does not answer."""
-    rows = [row for side in responses_of(view, SHOWN) for row in side]
+    """Some responses of both sides in turn. Raises InferenceError where the model does not answer."""
+    rows = [row for pair in zip_longest(*responses_of(view, SHOWN)) for row in pair if row is not None]
     texts = [[row["prompt_token_ids"], row["token_ids"]] for row in rows]
     told = queries.inference.ask(
         "project", texts=texts, site=view.site, direction=view.direction.astype(float).tolist()

@@ -113,7 +113,8 @@ def test_features_are_ranked_by_their_cosine(queries: Queries, view: View) -> No
 
 def test_tokens_and_features_are_those_of_the_model(queries: Queries, view: View, files: TinyFiles) -> None:
     network = TextModel.load(str(files.model), device="cpu").language_model.model
-    rows = [row for side in traits.responses_of(view, traits.SHOWN) for row in side]
+    positive, negative = traits.responses_of(view, traits.SHOWN)
+    rows = [row for pair in zip(positive, negative, strict=True) for row in pair]
     for row, shown in zip(rows, traits.shown_responses(queries, view), strict=True):
         ids = torch.tensor([[*row["prompt_token_ids"], *row["token_ids"]]])
         states = network(input_ids=ids, output_hidden_states=True).hidden_states[2][
