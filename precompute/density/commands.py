@@ -25,7 +25,7 @@ from precompute.density.preferences import (
     write_records,
 )
 from precompute.density.prompts import distinct_prompts, read_prompts
-from precompute.density.report import TerminalReport, describe, warn_of_size
+from precompute.density.report import LABELS, describe, warn_of_size
 from precompute.density.weights import WeightSettings
 from precompute.embeddings.encoder import DEFAULT_MAX_LENGTH, DTYPES, EncoderOptions
 from precompute.embeddings.model_directory import POOLINGS, find_files
@@ -33,6 +33,7 @@ from precompute.errors import UsageError
 from precompute.pipeline.preflight import check_writable
 from precompute.pipeline.stages import Wanted
 from precompute.pipeline.subjects import data_directory
+from precompute.pipeline.terminal import TerminalStages
 
 PAIRS_FILE, PROMPTS_FILE = "pairs_all.jsonl", "prompts_all.jsonl"
 DENSITY_DIRECTORY = "density"
@@ -142,7 +143,7 @@ def merge(argv: list[str]) -> int:
 
 def _compute(out: Path, wanted: Wanted, force: bool) -> int:
     check_writable(out)
-    report = TerminalReport()
+    report = TerminalStages(LABELS)
     try:
         result = compute(Shelf(out), wanted, report, force)
     finally:

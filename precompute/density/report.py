@@ -7,38 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from precompute.density.stages import EMBEDDINGS, GRAPH, WEIGHTS
-from precompute.pipeline.stages import Stage
-from precompute.progress import Progress, TerminalBar
 
 LABELS: Mapping[str, str] = {
     EMBEDDINGS.name: "embedding prompts",
     GRAPH.name: "searching neighbours",
     WEIGHTS.name: "weighing",
 }
-
-
-class TerminalReport:
-    """Tells on standard error which stage runs, why, and how far it is."""
-
-    def __init__(self) -> None:
-        self._bar: TerminalBar | None = None
-
-    def started(self, stage: Stage, reason: str) -> Progress:
-        """Open the stage's bar."""
-        self.close()
-        print(f"{LABELS[stage.name]}{f' ({reason})' if reason else ''}", file=sys.stderr)
-        self._bar = TerminalBar(LABELS[stage.name])
-        return self._bar
-
-    def ended(self, stage: Stage) -> None:  # noqa: ARG002 - the protocol's
-        """Take the stage's bar away."""
-        self.close()
-
-    def close(self) -> None:
-        """Take whatever bar there is off the terminal."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
 
 
 def describe(place: object, metadata: Mapping[str, Any]) -> str:

@@ -15,12 +15,13 @@ from precompute.extraction.crew import Crew
 from precompute.extraction.experiment import Experiment, keep_model, open_experiment
 from precompute.extraction.options import given_settings, parser
 from precompute.extraction.plan import Trait, TraitPlan, check_layers, compute, plan_of, statuses
-from precompute.extraction.report import TerminalReport, described, told_vectors
+from precompute.extraction.report import LABELS, described, told_vectors
 from precompute.extraction.stages import ACTIVATIONS, RESPONSES, VECTORS
 from precompute.extraction.tasks import Operations
 from precompute.pipeline.preflight import check_writable
 from precompute.pipeline.stages import Stage
 from precompute.pipeline.subjects import data_directory
+from precompute.pipeline.terminal import TerminalStages
 
 SUMMARIES: Mapping[str, str] = MappingProxyType(
     {
@@ -99,7 +100,7 @@ def _plans(name: str, arguments: argparse.Namespace, crew: Crew) -> list[tuple[T
 
 
 def _compute(trait: Trait, plan: TraitPlan, stage: Stage, force: bool) -> None:
-    report = TerminalReport(trait.name)
+    report = TerminalStages(LABELS, f"{trait.name}: ")
     try:
         if stage is ACTIVATIONS and not force:
             # Scores are not read by it, but whoever captures wants to see the responses.

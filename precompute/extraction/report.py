@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 
 import polars as pl
@@ -19,7 +18,6 @@ from precompute.extraction.stages import (
     VECTORS_DIRECTORY,
 )
 from precompute.pipeline.stages import Stage
-from precompute.progress import Progress, TerminalBar
 
 LABELS: Mapping[str, str] = {
     GENERATION.name: "writing responses",
@@ -27,32 +25,6 @@ LABELS: Mapping[str, str] = {
     ACTIVATIONS.name: "capturing",
     VECTORS.name: "finding vectors",
 }
-
-
-class TerminalReport:
-    """Tells on standard error which stage of a trait runs, why, and how far it is."""
-
-    def __init__(self, trait: str) -> None:
-        self._trait = trait
-        self._bar: TerminalBar | None = None
-
-    def started(self, stage: Stage, reason: str) -> Progress:
-        """Open the stage's bar."""
-        self.close()
-        label = f"{self._trait}: {LABELS[stage.name]}"
-        print(f"{label}{f' ({reason})' if reason else ''}", file=sys.stderr)
-        self._bar = TerminalBar(label)
-        return self._bar
-
-    def ended(self, stage: Stage) -> None:  # noqa: ARG002 - the protocol's
-        """Take the stage's bar away."""
-        self.close()
-
-    def close(self) -> None:
-        """Take whatever bar there is off the terminal."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
 
 
 def described(trait: Trait, stage: Stage) -> str:

@@ -12,7 +12,7 @@ SMALL = 50_000_000
 
 def is_small(model: Any) -> bool:
     """Whether a model has so few weights."""
-    return sum(weight.numel() for weight in model.parameters()) < SMALL
+    return bool(sum(weight.numel() for weight in model.parameters()) < SMALL)
 
 
 def suit_threads(model: Any) -> None:

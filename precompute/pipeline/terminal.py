@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 from precompute.pipeline.plan import StepStatus
+from precompute.pipeline.stages import Stage
 from precompute.pipeline.step import Step
 from precompute.progress import Progress, TerminalBar
 
@@ -46,6 +48,32 @@ class TerminalReporter:
         return f"[{self._numbers[name]:2d}/{len(self._numbers)}] {name:<17s}"
 
     def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class TerminalStages:
+    """Tells on standard error which stage runs, why, and how far it is."""
+
+    def __init__(self, labels: Mapping[str, str], of: str = "") -> None:
+        self._labels, self._of = labels, of
+        self._bar: TerminalBar | None = None
+
+    def started(self, stage: Stage, reason: str) -> Progress:
+        """Open the stage's bar."""
+        self.close()
+        label = self._of + self._labels[stage.name]
+        print(f"{label}{f' ({reason})' if reason else ''}", file=sys.stderr)
+        self._bar = TerminalBar(label)
+        return self._bar
+
+    def ended(self, stage: Stage) -> None:  # noqa: ARG002 - the protocol's
+        """Take the stage's bar away."""
+        self.close()
+
+    def close(self) -> None:
+        """Take whatever bar there is off the terminal."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
