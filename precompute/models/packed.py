@@ -36,7 +36,7 @@ class PackedLinear(nn.Linear):
 def pack_weights(model: nn.Module) -> None:
     """Pack the linear layers of a small model that is not to change any more, where that is to be had; of a
     large one a second copy of the weights would take too much memory."""
-    if not (is_small(model) and torch.backends.mkldnn.is_available() and hasattr(torch.ops, "mkldnn")):
+    if not (is_small(model) and _can_pack()):
         return
     for module in model.modules():
         if type(module) is nn.Linear and _suits(module.weight):
@@ -44,6 +44,12 @@ def pack_weights(model: nn.Module) -> None:
             module.__class__ = PackedLinear
             object.__setattr__(module, "packed", packed)
             object.__setattr__(module, "version", module.weight._version)
+
+
+def _can_pack() -> bool:
+    """Whether this torch has the two operations, which are the compiler's and not promised to stay."""
+    names = ("_reorder_linear_weight", "_linear_pointwise")
+    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)
 
 
 def _suits(weight: Tensor) -> bool:
