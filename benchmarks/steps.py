@@ -90,8 +90,9 @@ def _memory(pid: int) -> tuple[int, int]:
 
 
 def measure(root: Path, subject: Subject, name: str, n_nonzero: int, options: list[str]) -> Measured:
-    """Compute one step anew. Raises RuntimeError with the command's own words where it fails."""
-    command = [sys.executable, "-m", "precompute.unified", "--model-type", NAME, "--only", name, "--force"]
+    """Compute one step anew, and no other. Raises RuntimeError with the command's words where it fails."""
+    subject.shelf.remove(name, steps()[name].outputs)
+    command = [sys.executable, "-m", "precompute.unified", "--model-type", NAME, "--only", name]
     place = ["--config", str(root / CONFIG), "--data-dir", str(root / "data")]
     with subprocess.Popen(
         [*command, *place, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
