@@ -25,7 +25,8 @@ lightwell_environment() {
   else
     echo "bringing the environment .venv up to date"
   fi
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+  # Two dependencies of dependencies come as sources alone, which older pips build with a complaint.
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --use-pep517 \
     --constraint constraints.txt --editable ".$extras" || return 1
   printf '%s\n' "$wanted" >"$stamp"
 }

@@ -23,6 +23,10 @@ from dashboard.questions.summaries import hook_name
 from dashboard.questions.traits import View
 from precompute.errors import ArtifactMissingError, CorruptArtifactError, LightwellError
 
+LEAD = (
+    "A trait is a direction of the residual stream: responses that show it against responses that do not. "
+    "AUC, effect size and projections are of responses that were held out of every fit."
+)
 FIELDS = ("text", "strength", "length", "temperature", "seed")
 """Of the form that steers, by their names in the address."""
 
@@ -38,6 +42,7 @@ def layout(queries: Queries, asked: Address) -> html.Div:
         [
             dcc.Store(id="trait-view", data=_named(view)),
             html.Div([html.H1("Traits"), *_others(queries)], className="grid-bar map-head"),
+            html.P(LEAD, className="dim"),
             trait_panels.choices(queries, view),
             html.Div(id="trait-states"),
             trait_panels.facts(view),

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from precompute.errors import ArtifactMissingError
+from precompute.errors import StoreError
 
 FORMAT_VERSION = 1
 SELECTION = (
@@ -130,15 +130,16 @@ class SweepResult:
 
 
 def open_sweep(path: Path | str) -> SweepResult:
-    """Open results by their JSON; raises ArtifactMissingError for what is none."""
+    """Open results by their JSON; raises StoreError for what is none."""
     found = SweepResult(Path(path))
     try:
         known = found.record.get("format_version") == FORMAT_VERSION and "results" in found.record
     except (OSError, ValueError, AttributeError):
         known = False
     if not known:
-        raise ArtifactMissingError(
-            f"no results of a sweep in {path}; expected the output of "
-            "`python -m precompute.sweeps.best_of_k`; run: python -m precompute.sweeps.best_of_k"
+        raise StoreError(
+            f"no results of a sweep in {path}",
+            "the JSON that a sweep writes",
+            "run `python -m precompute.sweeps.best_of_k`, or correct the path",
         )
     return found
