@@ -16,6 +16,7 @@ from precompute.errors import ArtifactMissingError, CorruptArtifactError
 from precompute.labels.database import Database
 from precompute.labels.sets import SetStore
 from precompute.labels.store import LabelStore
+from precompute.npy import open_npy
 from precompute.pipeline.plan import Plan, StepStatus
 from precompute.pipeline.registry import owner_of, steps
 from precompute.pipeline.sources import Sources
@@ -106,7 +107,7 @@ class Artifacts:
 
     def array(self, name: str) -> NDArray[Any]:
         """An array, by its file name without `.npy`, memory-mapped and read-only."""
-        mapped: NDArray[Any] = np.load(self.path(f"{name}.npy"), mmap_mode="r", allow_pickle=False)
+        mapped: NDArray[Any] = open_npy(self.path(f"{name}.npy"))
         return mapped
 
     def row_store(self) -> RowStore:

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "npy"),
     ("settings", "config", "artifacts", "command_line", "progress", "executors"),
     ("stores", "corpus", "models"),
     ("pipeline", "geometry"),

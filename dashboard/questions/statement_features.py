@@ -16,6 +16,7 @@ from dashboard.queries import Queries
 from dashboard.questions.differences import newcombe
 from dashboard.questions.passages import Passage, checked_text, read, uses
 from precompute.embeddings import readings
+from precompute.npy import open_npy
 from precompute.reading import Artifacts
 
 if TYPE_CHECKING:
@@ -139,8 +140,7 @@ def example_features(queries: Queries) -> Mapping[str, NDArray[Any]]:
     return queries.tables.reading(
         "example_features",
         lambda: {
-            name: np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in ("indptr", "features", "max_acts", "counts")
+            name: open_npy(path / f"{name}.npy") for name in ("indptr", "features", "max_acts", "counts")
         },
     )
 

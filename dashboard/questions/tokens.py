@@ -18,6 +18,7 @@ from dashboard.sorted_rows import ordered
 from dashboard.tables import optional
 from dashboard.token_names import fit
 from dashboard.token_view import label
+from precompute.npy import open_npy
 
 STEPS = ("corpus", "idf", "token_features")
 """Steps whose artifacts the table of tokens joins."""
@@ -219,8 +220,8 @@ def _token_rows(queries: Queries, token_id: int) -> NDArray[Any]:
 
     def arrays() -> tuple[NDArray[np.int64], NDArray[Any]]:
         directory = queries.artifacts.path("token_rows")
-        indptr = np.load(directory / "indptr.npy", allow_pickle=False)
-        return indptr, np.load(directory / "rows.npy", mmap_mode="r", allow_pickle=False)
+        indptr = open_npy(directory / "indptr.npy", mapped=False)
+        return indptr, open_npy(directory / "rows.npy")
 
     indptr, rows = queries.tables.derived("token rows", "token_features", arrays)
     return np.asarray(rows[int(indptr[token_id]) : int(indptr[token_id + 1])])

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from precompute.artifacts.digests import file_digest, text_digest
 from precompute.errors import CorruptArtifactError
+from precompute.npy import open_npy
 
 MANIFEST_FILE = "manifest.json"
 FORMAT_VERSION = 1
@@ -139,8 +140,6 @@ def _contents(path: Path) -> tuple[int | None, dict[str, str] | None]:
         n_rows = int(scan.select(pl.len()).collect().item())
         return n_rows, {name: str(dtype) for name, dtype in scan.collect_schema().items()}
     if path.suffix == ".npy":
-        import numpy as np
-
-        array = np.load(path, mmap_mode="r" if path.stat().st_size > 4096 else None, allow_pickle=False)
+        array = open_npy(path)
         return len(array), {"values": str(array.dtype)}
     return None, None

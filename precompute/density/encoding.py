@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from precompute.artifacts.free_space import check_space
 from precompute.density.groups import Groups
 from precompute.density.prompts import read_prompts, write_prompts_list
+from precompute.npy import open_npy
 from precompute.progress import Progress
 
 VECTORS_FILE, PROMPTS_FILE = "embeddings.npy", "prompts_list.json"
@@ -92,7 +93,7 @@ def take_prompts(prompts: Iterable[str], out: Path) -> Groups:
 
 def read_groups(directory: Path) -> Groups:
     """Which prompts are the same text, from beside their vectors."""
-    return Groups.numbered(np.load(directory / GROUPS_FILE, allow_pickle=False))
+    return Groups.numbered(open_npy(directory / GROUPS_FILE, mapped=False))
 
 
 def encode_prompts(
@@ -115,7 +116,7 @@ def encode_prompts(
         staging.replace(path)
     spread(
         groups,
-        (np.load(path, allow_pickle=False) for path in sorted(shards.glob("[0-9]*.npy"))),
+        (open_npy(path, mapped=False) for path in sorted(shards.glob("[0-9]*.npy"))),
         encoder.d,
         out,
     )

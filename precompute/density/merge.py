@@ -25,6 +25,7 @@ from precompute.density.prompts import read_prompts
 from precompute.density.stages import EMBEDDINGS, GRAPH, WEIGHTS
 from precompute.density.weights import WeightSettings
 from precompute.errors import UsageError
+from precompute.npy import open_npy
 from precompute.pipeline.stages import Wanted
 from precompute.progress import Progress
 
@@ -45,7 +46,7 @@ def joined_embeddings(parts: Sequence[Path]) -> Wanted:
         groups = take_prompts(prompts, out)
         EncoderRecord.read(directories[0]).write(out)
         progress.start(groups.n, "texts")
-        vectors = [np.load(each / VECTORS_FILE, mmap_mode="r", allow_pickle=False) for each in directories]
+        vectors = [open_npy(each / VECTORS_FILE) for each in directories]
         d = int(vectors[0].shape[1])
         check_vectors_fit(out, len(groups.numbers), d)
         spread(groups, _told(_distinct(groups, vectors), progress), d, out)

@@ -19,6 +19,7 @@ from jaxtyping import Int64
 
 from precompute.density.weights import mean_distance
 from precompute.errors import LightwellError
+from precompute.npy import open_npy
 from precompute.progress import Progress
 
 EXACT_OPERATIONS = 1e13
@@ -99,7 +100,7 @@ def _write_distances(out: Path) -> None:
 
 def read_array(path: Path) -> Any:
     """The array of a file, memory-mapped but for small ones: one without elements cannot be mapped."""
-    return np.load(path, mmap_mode="r" if path.stat().st_size > 4096 else None, allow_pickle=False)
+    return open_npy(path)
 
 
 def _watch(request: Path, workers: int, progress: Progress) -> None:

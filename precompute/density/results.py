@@ -25,17 +25,18 @@ from precompute.density.prompts import read_prompts
 from precompute.density.stages import EMBEDDINGS, GRAPH, WEIGHTS
 from precompute.density.weights import WeightSettings, distinct_weights, effective_sample_size, row_weights
 from precompute.errors import ArtifactMissingError, CorruptArtifactError
+from precompute.npy import open_npy
 
 WEIGHTS_FILE, METADATA_FILE = "density_weights.npy", "embeddings_metadata.json"
 
 
 def write_weights(embeddings: Path, graph: Path, chosen: WeightSettings, out: Path) -> None:
     """Write density_weights.npy float32 [n_prompts] and embeddings_metadata.json from the stages before."""
-    groups = np.load(embeddings / GROUPS_FILE, allow_pickle=False)
-    distances = np.load(graph / DISTANCES_FILE, allow_pickle=False)
+    groups = open_npy(embeddings / GROUPS_FILE, mapped=False)
+    distances = open_npy(graph / DISTANCES_FILE, mapped=False)
     weights = row_weights(distinct_weights(distances, chosen), groups)
     np.save(out / WEIGHTS_FILE, weights)
-    vectors = np.load(embeddings / VECTORS_FILE, mmap_mode="r", allow_pickle=False)
+    vectors = open_npy(embeddings / VECTORS_FILE)
     found = json.loads((graph / RECORD_FILE).read_text(encoding="utf-8"))
     record = metadata(
         weights, vectors, EncoderRecord.read(embeddings), found, chosen, n_distinct=len(distances)

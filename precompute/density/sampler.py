@@ -19,6 +19,7 @@ from precompute.density.results import WEIGHTS_FILE, open_density
 from precompute.density.stages import WEIGHTS
 from precompute.density.weights import WeightSettings, distinct_weights, row_weights
 from precompute.errors import UsageError
+from precompute.npy import open_npy
 from precompute.progress import Silent
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def read_weights(directory: Path) -> Float32[np.ndarray, " n_rows"]:
     """The weights of an output directory, or those that were copied out of one."""
     path = directory / WEIGHTS_FILE
     if not (directory / "artifacts" / WEIGHTS.name).exists() and path.is_file():
-        copied: np.ndarray = np.load(path, allow_pickle=False)
+        copied: np.ndarray = open_npy(path, mapped=False)
         return copied
     return np.asarray(open_density(directory).weights)
 
@@ -212,5 +213,5 @@ def weights_of_texts(
         np.save(out / "vectors.npy", vectors)
         rows = np.arange(groups.n)
         write_graph(out / "vectors.npy", rows, SearchSettings(k=k), out, workers=workers, progress=Silent())
-        distances = np.load(out / DISTANCES_FILE, allow_pickle=False)
+        distances = open_npy(out / DISTANCES_FILE, mapped=False)
     return row_weights(distinct_weights(distances, weighing), groups.numbers)

@@ -10,6 +10,7 @@ import xxhash
 from jaxtyping import Float32, Float64, Int64
 
 from precompute.density.groups import Groups
+from precompute.npy import open_npy
 
 FLOATS_PER_BLOCK = 2**24
 """Numbers of one block of vectors (64 MB)."""
@@ -29,7 +30,7 @@ class Vectors:
     @classmethod
     def open(cls, path: Path, rows: Int64[np.ndarray, " n"]) -> Vectors:
         """Map the file, and read it once for the lengths."""
-        return cls.of(np.load(path, mmap_mode="r", allow_pickle=False), rows)
+        return cls.of(open_npy(path), rows)
 
     @classmethod
     def of(cls, values: Float32[np.ndarray, "n_rows d"], rows: Int64[np.ndarray, " n"]) -> Vectors:

@@ -27,6 +27,7 @@ from precompute.embeddings.ranks import Ranks
 from precompute.embeddings.token_batches import TokenLists, longest_first
 from precompute.embeddings.vector_shards import ShardDirectory, VectorShard, packed, text_keys
 from precompute.errors import ArtifactMissingError, CorruptArtifactError, ModelError
+from precompute.npy import open_npy
 from precompute.progress import Progress, Silent
 
 PLAN = "plan"
@@ -201,10 +202,7 @@ class SetJob:
             self._encode_plan(Path(self.ranks.told(None)))
 
     def _encode_plan(self, plan: Path) -> None:
-        arrays = {
-            name: np.load(plan / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in ("ids", "indptr", "is_cut", "keys")
-        }
+        arrays = {name: open_npy(plan / f"{name}.npy") for name in ("ids", "indptr", "is_cut", "keys")}
         tokens = TokenLists(arrays["ids"], np.asarray(arrays["indptr"]), np.asarray(arrays["is_cut"]))
         size, ranks = self.operations.shard_texts, self.ranks
         shards = range(0, len(tokens), size)[ranks.rank :: ranks.world_size]

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -21,6 +20,7 @@ from precompute.embeddings.datasets import Dataset, n_of
 from precompute.embeddings.encoder import DEFAULT_MAX_LENGTH, Dtype, EncoderOptions
 from precompute.embeddings.model_directory import DEFAULT_MODEL, EmbedderFiles, Pooling, find_files
 from precompute.errors import ArtifactMissingError, ConfigError, CorruptArtifactError, UsageError
+from precompute.npy import open_npy
 from precompute.pipeline.subjects import data_directory
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class EmbeddingSet:
     @cached_property
     def vectors(self) -> NDArray[Any]:
         """[n, d] float32 or float16, memory-mapped and read-only, in the order of the dataset."""
-        mapped: NDArray[Any] = np.load(self.version / VECTORS, mmap_mode="r", allow_pickle=False)
+        mapped: NDArray[Any] = open_npy(self.version / VECTORS)
         return mapped
 
     @property

@@ -21,6 +21,7 @@ from precompute.density.neighbors import write_graph as search
 from precompute.density.vectors import FLOATS_PER_BLOCK, Vectors
 from precompute.embeddings.embedding_set import VECTORS, EmbeddingSet
 from precompute.geometry.knn import Neighbors
+from precompute.npy import open_npy
 from precompute.progress import Progress
 
 GRAPH = "neighbors"
@@ -72,7 +73,7 @@ def write_graph(embedded: EmbeddingSet, how: Search, out: Path) -> None:
 
 def read_graph(directory: Path) -> Graph:
     """What `write_graph` has kept."""
-    return Graph(*(np.load(directory / name, mmap_mode="r", allow_pickle=False) for name in FILES[:-1]))
+    return Graph(*(open_npy(directory / name) for name in FILES[:-1]))
 
 
 def searched(embedded: EmbeddingSet, rows: Int64[np.ndarray, " n"], how: Search, scratch: Path) -> Neighbors:
@@ -84,7 +85,7 @@ def searched(embedded: EmbeddingSet, rows: Int64[np.ndarray, " n"], how: Search,
     scratch.mkdir(exist_ok=True)
     source, chosen = _float32_file(embedded, scratch), SearchSettings(k=how.k)
     search(source, rows, chosen, scratch, workers=how.workers, progress=how.progress)
-    index, cosine = (np.load(scratch / name, allow_pickle=False) for name in (NEIGHBORS_FILE, COSINES_FILE))
+    index, cosine = (open_npy(scratch / name, mapped=False) for name in (NEIGHBORS_FILE, COSINES_FILE))
     return Neighbors(index.astype(np.int64), cosine)
 
 

@@ -28,6 +28,7 @@ from precompute.extraction.stages import (
     VECTORS,
     VECTORS_DIRECTORY,
 )
+from precompute.npy import open_npy
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class TraitResult:
         entries = json.loads((place / INDEX_FILE).read_text(encoding="utf-8"))["arrays"]
         for entry in entries:
             if (entry["site"], entry["position"]) == (site, position):
-                found: np.ndarray = np.load(place / entry["file"], mmap_mode="r", allow_pickle=False)
+                found: np.ndarray = open_npy(place / entry["file"])
                 return found
         known = ", ".join(f"{entry['site']} at {entry['position']}" for entry in entries)
         raise UsageError(f"{site} at {position}", f"one of {known}", "choose another")

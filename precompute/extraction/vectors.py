@@ -18,6 +18,7 @@ from precompute.extraction.evaluation import auc, bootstrap_auc, effect_size, ra
 from precompute.extraction.methods import METHOD_FUNCTIONS
 from precompute.extraction.settings import MethodName, VectorSettings
 from precompute.extraction.stages import INDEX_FILE, PROJECTIONS_FILE
+from precompute.npy import open_npy
 from precompute.progress import Progress
 
 
@@ -80,7 +81,7 @@ def write_vectors(
         vectors, records = {}, {}
         for entry in arrays:
             site = entry["site"]
-            x = np.load(activations / entry["file"], allow_pickle=False).astype(np.float64)
+            x = open_npy(activations / entry["file"], mapped=False).astype(np.float64)
             rows, sides = sides_of(table, x, chosen)
             # Fits are many and small: threads would wait for each other most of the time.
             with threadpool_limits(1):

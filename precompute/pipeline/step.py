@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from precompute.npy import open_npy
 from precompute.progress import Progress
 from precompute.settings import Operations, Settings
 
@@ -73,9 +74,8 @@ class StepContext:
 
     def array(self, name: str) -> NDArray[np.float32]:
         """An input's array, by its file name without `.npy`, memory-mapped."""
-        import numpy as np
 
-        mapped: NDArray[np.float32] = np.load(self.files[f"{name}.npy"], mmap_mode="r", allow_pickle=False)
+        mapped: NDArray[np.float32] = open_npy(self.files[f"{name}.npy"])
         return mapped
 
     def record(self, name: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import CorruptArtifactError, StoreError
+from precompute.npy import open_npy
 
 Array = NDArray[Any]
 
@@ -67,15 +68,10 @@ class NpyBackend:
         if not path.is_file():
             raise absent(path)
         try:
-            mapped: Array = np.load(path, mmap_mode=None if _is_small(path) else "r", allow_pickle=False)
+            mapped: Array = open_npy(path)
         except (ValueError, EOFError) as error:
             raise damaged(path, error) from None
         return mapped
-
-
-def _is_small(path: Path) -> bool:
-    """Whether a file is quicker read than mapped (an array without elements cannot be mapped at all)."""
-    return path.stat().st_size <= 4096
 
 
 class ZarrBackend:

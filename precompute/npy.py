@@ -1,0 +1,27 @@
+"""Opening `.npy` files from any thread."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_HEADERS = threading.Lock()
+"""NumPy reads a file's header with `ast`, which early versions of Python 3.11 may not run in two threads at
+once: rarely, that ends in "AST constructor recursion depth mismatch" (CPython issue 106905)."""
+SMALL = 4096
+"""Bytes up to which a file is quicker read than mapped; an array without elements cannot be mapped at all."""
+
+
+def open_npy(path: Path, mapped: bool = True) -> NDArray[Any]:
+    """The array of a file, mapped into memory to be read, or else a copy of one's own.
+
+    Raises ValueError or EOFError for a file that holds no array, or one of objects.
+    """
+    with _HEADERS:
+        is_small = path.stat().st_size <= SMALL
+        found: NDArray[Any] = np.load(path, mmap_mode=None if is_small else "r", allow_pickle=False)
+    return found if mapped else np.array(found)
