@@ -58,6 +58,6 @@ def test_the_command_draws_beside_the_results_and_refuses_what_is_none(
     assert run_command(main, ["plot", str(path)]) == 0
     assert (tmp_path / "k.pdf").is_file()
     (tmp_path / "other.json").write_text("{}")
-    assert run_command(main, ["plot", str(tmp_path / "other.json")]) == 1
+    assert run_command(main, ["plot", str(tmp_path / "other.json")]) == 2
     assert run_command(main, ["plot", str(path), str(path)]) == 2
     assert "no results of a sweep" in capsys.readouterr().err
