@@ -31,11 +31,11 @@ if [ "${1:-}" = "--all" ]; then
     { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends redis-server; } \
       >/dev/null 2>&1 || echo "redis-server could not be installed; its test will say so" >&2
   fi
-  # The test of sweeps under SLURM starts one of its own.
+  # The tests of sweeps and executors under SLURM start one of their own.
   if ! command -v slurmctld >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing slurmctld, slurmd and munge for the tests"
     { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      slurmctld slurmd slurm-client munge; } >/dev/null 2>&1 || echo "SLURM could not be installed; its test will say so" >&2
+      slurmctld slurmd slurm-client munge; } >/dev/null 2>&1 || echo "SLURM could not be installed; its tests will say so" >&2
   fi
 fi
 .venv/bin/ruff check .

@@ -65,8 +65,9 @@ class Shape:
 
 def frequencies(n: int) -> NDArray[np.float64]:
     """Probabilities after Zipf and Mandelbrot, most frequent first; float64 [n]."""
-    weights = 1.0 / (np.arange(n) + SHIFT)
-    return weights / weights.sum()
+    weights = 1.0 / (np.arange(n, dtype=np.float64) + SHIFT)
+    shares: NDArray[np.float64] = weights / weights.sum()
+    return shares
 
 
 def draws_for(probabilities: NDArray[np.float64], l0: float) -> int:

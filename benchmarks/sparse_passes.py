@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.command_line import CommandParser, run_command
-from precompute.executors import map_ordered
+from precompute.executors.local import Threads
 from precompute.features.coactivations import feature_moments, pairs_table, sample_rows
 from precompute.features.histograms import count_feature_major, count_row_major
 from precompute.features.transpose import transpose
@@ -63,20 +63,20 @@ def random_shard(generator: np.random.Generator, cumulative: NDArray[np.float64]
 
 def passes(root: Path, backend: str, n_shards: int, workers: int) -> dict[str, Callable[[], object]]:
     rows, quiet = random_store(root / "rows", backend, n_shards), Silent()
-    n_bins, target = 50, root / "features"
+    n_bins, target, threads = 50, root / "features", Threads(workers)
 
     def count_by_feature() -> object:
-        return count_feature_major(FeatureStore(target), range(D_SAE), n_bins, workers, quiet)
+        return count_feature_major(FeatureStore(target), range(D_SAE), n_bins, threads, quiet)
 
     def coactivations() -> object:
         sample = sample_rows(rows, 10**7, 0)
         moments = feature_moments(sample)
         pieces = (range(start, start + 64) for start in range(0, D_SAE, 64))
-        return sum(1 for _ in map_ordered(lambda p: pairs_table(p, sample, moments, 20), pieces, workers))
+        return sum(1 for _ in threads.map(lambda: lambda p: pairs_table(p, sample, moments, 20), pieces))
 
     return {
-        "transpose": lambda: transpose(rows, target, backend, workers, quiet),
-        "histograms, fast": lambda: count_row_major(rows, n_bins, workers, quiet),
+        "transpose": lambda: transpose(rows, target, backend, threads, quiet),
+        "histograms, fast": lambda: count_row_major(rows, n_bins, threads, quiet),
         "histograms, parallel": count_by_feature,
         "coactivations": coactivations,
     }

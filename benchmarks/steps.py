@@ -9,9 +9,7 @@ all directions with the unembedding.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,17 +17,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from benchmarks.make_store import CONFIG, NAME
+from benchmarks.watch import run_watched
 from precompute.command_line import CommandParser, run_command
-from precompute.pipeline.plan import TIMES_DIRECTORY
+from precompute.errors import UsageError
+from precompute.features.near_misses import MAX_CANDIDATES
+from precompute.pipeline.plan import TIMES_DIRECTORY, Plan
 from precompute.pipeline.registry import steps
 from precompute.pipeline.subjects import Subject, open_subject
+from precompute.stores.layout import FEATURES_PER_BLOCK
 from precompute.stores.row_store import RowStore
 
 NOT_TIMED = ("corpus", "activations", "sae_quality")
 """Made by make_store, or about the model alone."""
+FUSED = ("feature_stats", "histograms", "examples")
+"""The steps over the values of each feature, whose rates are told together."""
 COPIED = 2**28
 """Bytes of a copy that is timed: more than any cache holds."""
 
@@ -48,45 +51,12 @@ class Measured:
     """Mapped files that were in memory at that time or another."""
 
 
-class Watch:
-    """The most memory that a process and those below it held, looked at twenty times a second."""
-
-    def __init__(self, process: psutil.Process) -> None:
-        self.anonymous, self.mapped = 0, 0
-        self._process, self._ended = process, threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._ended.wait(0.05):
-            found = [_memory(process.pid) for process in self._all()]
-            self.anonymous = max(self.anonymous, sum(anonymous for anonymous, _ in found))
-            self.mapped = max(self.mapped, sum(mapped for _, mapped in found))
-
-    def _all(self) -> list[psutil.Process]:
-        try:
-            return [self._process, *self._process.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
-
-
-def _memory(pid: int) -> tuple[int, int]:
-    """Bytes of anonymous memory and of mapped files; 0 where the process has ended."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0, 0
-    fields = dict(line.split(":", 1) for line in text.splitlines())
-    kept = (fields.get(name, "0 kB") for name in ("RssAnon", "RssFile"))
-    anonymous, mapped = (int(value.split()[0]) * 1024 for value in kept)
-    return anonymous, mapped
+def check_made(subject: Subject) -> None:
+    """Raise UsageError where the made activations are not fresh: a step would compute them by the model."""
+    found = Plan(subject).status("activations")
+    if found.state != "fresh":
+        what = f"activations that are {found.state} ({found.reason})"
+        raise UsageError(what, "those that make_store writes", "run benchmarks.make_store again")
 
 
 def measure(root: Path, subject: Subject, name: str, n_nonzero: int, options: list[str]) -> Measured:
@@ -94,16 +64,25 @@ def measure(root: Path, subject: Subject, name: str, n_nonzero: int, options: li
     subject.shelf.remove(name, steps()[name].outputs)
     command = [sys.executable, "-m", "precompute.unified", "--model-type", NAME, "--only", name]
     place = ["--config", str(root / CONFIG), "--data-dir", str(root / "data")]
-    with subprocess.Popen(
-        [*command, *place, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as running:
-        with Watch(psutil.Process(running.pid)) as watch:
-            said, _ = running.communicate()
-        if running.returncode:
-            raise RuntimeError(said)
+    ran = run_watched([*command, *place, *options])
     seconds = json.loads((subject.directory / TIMES_DIRECTORY / f"{name}.json").read_text())["seconds"]
     rate = n_nonzero / seconds / 1e6
-    return Measured(name, seconds, round(rate, 1), round(watch.anonymous / 1e6), round(watch.mapped / 1e6))
+    return Measured(name, seconds, round(rate, 1), round(ran.anonymous / 1e6), round(ran.mapped / 1e6))
+
+
+def near_miss_seconds(subject: Subject, d_in: int) -> float:
+    """The product of which near misses are read: each feature's query with every candidate, kept nowhere."""
+    n_examples = RowStore(subject.directory / "activations").n_examples
+    candidates = np.ones((d_in, min(MAX_CANDIDATES, n_examples)), np.float32)
+    queries = np.ones((FEATURES_PER_BLOCK, d_in), np.float32)
+    out = np.empty((FEATURES_PER_BLOCK, candidates.shape[1]), np.float32)
+    d_sae = len(np.load(subject.directory / "directions.npy", mmap_mode="r"))
+
+    def product() -> None:
+        for _ in range(-(-d_sae // FEATURES_PER_BLOCK)):
+            np.matmul(queries, candidates, out=out)
+
+    return timed(product, 1)
 
 
 def timed(run: Callable[[], object], rounds: int = 3) -> float:
@@ -160,6 +139,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     chosen = parser.parse_args(argv)
     subject = open_subject(NAME, chosen.dir / "data", chosen.dir / CONFIG)
+    check_made(subject)
     info = RowStore(subject.directory / "activations").info
     print(f"{info.n_rows:,} rows, {info.n_nonzero:,} non-zeros of {info.d_sae:,} features, {info.backend}")
     rate = copied_bytes_per_second()
@@ -174,6 +154,12 @@ def main(argv: list[str]) -> int:
     if "influences" in chosen.steps:
         limits["product_seconds"] = product_seconds(subject)
         print(f"the bare product of directions and unembedding: {limits['product_seconds']:.1f} s")
+    if "examples" in chosen.steps and info.d_in:
+        limits["near_miss_seconds"] = near_miss_seconds(subject, info.d_in)
+        print(f"the bare product of near misses, which examples has: {limits['near_miss_seconds']:.1f} s")
+    fused = [one.seconds for one in found if one.step in FUSED]
+    if len(fused) == len(FUSED):
+        print(f"{', '.join(FUSED)} together: {info.n_nonzero / sum(fused) / 1e6:.1f} M non-zeros/s")
     if chosen.json:
         record = {
             **info.model_dump(exclude={"shards", "blocks"}),

@@ -9,8 +9,8 @@ import polars as pl
 from flask import Flask, Response, request
 
 from dashboard.address import Address, parse
-from dashboard.export import FORMATS
 from precompute.errors import LightwellError
+from precompute.export.files import FORMATS
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,8 @@ def scatter(pair: Pair, places: Sequence[tuple[int, int]]) -> Figure:
     figure = empty_figure(
         f"Activation of feature {pair.feature}", f"Activation of feature {pair.other}", height=320
     )
+    # Rows that are whole examples stand at no token.
+    at = "" if any(position < 0 for _, position in places) else ", token %{customdata[1]}"
     both = (pair.first != 0) & (pair.second != 0)
     figure["data"].append(
         {
@@ -165,7 +167,7 @@ def scatter(pair: Pair, places: Sequence[tuple[int, int]]) -> Figure:
                 "color": [LOGIT if together else SILENT for together in both.tolist()],
             },
             "hovertemplate": f"feature {pair.feature}: %{{x}}<br>feature {pair.other}: %{{y}}<br>"
-            "example %{customdata[0]}, token %{customdata[1]}<extra></extra>",
+            f"example %{{customdata[0]}}{at}<extra></extra>",
         }
     )
     figure["layout"]["xaxis"] |= {"rangemode": "tozero", "showgrid": True}

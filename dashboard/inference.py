@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from precompute.artifacts.manifest import canonical_json
-from precompute.config import ModelType
+from precompute.config import ImportedType, KnownType, with_model
 from precompute.errors import LightwellError, UsageError
 from precompute.models.preflight import check_model_type
-from precompute.pipeline.sources import Sources
+from precompute.pipeline.sources import ModelSources
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKER = (sys.executable, "-m", "dashboard.inference_worker")
@@ -180,16 +180,17 @@ class ModelProcess(ABC):
 class Inference(ModelProcess):
     """The model and the SAE of one model type."""
 
-    def __init__(self, model_type: ModelType, data_dir: Path, command: Sequence[str] | None = None) -> None:
+    def __init__(self, model_type: KnownType, data_dir: Path, command: Sequence[str] | None = None) -> None:
         super().__init__(command or (*WORKER, model_type.name))
         self._model_type, self._data_dir = model_type, data_dir
 
     def unavailable(self) -> str | None:
         """Why there is no model to ask, judged by its files alone; None where nothing speaks against it."""
-        if not Path(self._model_type.model).is_absolute():
-            return None  # A hub id: looking for it may take long, so the process does it.
         try:
-            check_model_type(self._model_type)
+            model_type = with_model(self._model_type)
+            if not Path(model_type.model).is_absolute():
+                return None  # A hub id: looking for it may take long, so the process does it.
+            check_model_type(model_type)
         except LightwellError as error:
             return str(error)
         return None
@@ -198,12 +199,14 @@ class Inference(ModelProcess):
         return self._model_type.model_dump_json()
 
     def _fingerprint(self) -> str:
-        sources = Sources(self._model_type, self._data_dir)
-        corpus = self._model_type.corpus
+        model_type = with_model(self._model_type)
+        sources, corpus = ModelSources(model_type, self._data_dir), model_type.corpus
         cut = {"n_ctx": corpus.n_ctx, "prepend_bos": corpus.prepend_bos}
         return canonical_json({"model": sources.model, "sae": sources.sae, "cut": cut})
 
     def _files(self) -> tuple[Path, ...]:
+        if isinstance(self._model_type, ImportedType):
+            return ()
         return Path(self._model_type.model), Path(self._model_type.sae)
 
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from precompute.config import ModelType
+from precompute.config import KnownType
 from precompute.errors import LightwellError
-from precompute.pipeline.preflight import check_corpus, check_model_and_sae
+from precompute.pipeline.origin import origin_of
 
 SECONDS_TRUSTED = 2.0
 """After which the files are looked at anew: somebody may have put them right."""
@@ -17,7 +17,7 @@ SECONDS_TRUSTED = 2.0
 class Obstacles:
     """What stands in the way of each model type, judged by its small files and looked up rarely."""
 
-    def __init__(self, model_type_of: Callable[[str], ModelType]) -> None:
+    def __init__(self, model_type_of: Callable[[str], KnownType]) -> None:
         self._model_type_of = model_type_of
         self._known: dict[str, tuple[float, str]] = {}
 
@@ -34,19 +34,16 @@ class Obstacles:
         self._known.pop(name, None)
 
 
-def obstacle(model_type: ModelType) -> str:
+def obstacle(model_type: KnownType) -> str:
     """The first thing that is wrong with the files of a model type, as an error says it; empty for none.
 
     Hub ids are left to the job: looking for one may take long.
     """
-    named = (model_type.model, model_type.sae, model_type.adapter)
-    if not all(Path(place).is_absolute() for place in named if place):
+    origin = origin_of(model_type)
+    if not all(Path(place).is_absolute() for place in origin.places):
         return ""
     try:
-        check_model_and_sae(model_type)
-        corpus = model_type.corpus
-        if not corpus.builtin and not Path(corpus.path or "").is_file():
-            check_corpus(model_type)  # Says so; a corpus that is there is for the job to read.
+        origin.check_files()
     except (LightwellError, OSError) as error:
         return str(error)
     return ""

@@ -31,7 +31,7 @@ from dashboard.records import (
 from dashboard.row_index import RowIndex, row_index
 from dashboard.states import States
 from dashboard.tables import Tables, optional
-from precompute.config import ModelType
+from precompute.config import KnownType
 from precompute.errors import (
     ArtifactMissingError,
     CorruptArtifactError,
@@ -75,7 +75,7 @@ class Queries:
         return self.place.base + path
 
     @property
-    def model_type(self) -> ModelType:
+    def model_type(self) -> KnownType:
         """The model type that is served."""
         return self.artifacts.model_type
 
@@ -229,7 +229,7 @@ class Queries:
             of_text.iter_rows(named=True),
             strict=True,
         ):
-            token_ids = window["token_ids"]
+            token_ids, is_set = window["token_ids"], index.is_whole(row["example"])
             shown.append(
                 ShownExample(
                     rank=row["rank"],
@@ -237,13 +237,14 @@ class Queries:
                     text_index=window["text_index"],
                     text_id=window["text_id"],
                     chunk=window["chunk"],
-                    position=row["position"],
+                    position=None if is_set else row["position"],
                     activation=row["activation"],
                     token_ids=tuple(token_ids),
                     str_tokens=tuple(tokens[i] for i in token_ids),
                     acts=index.spread(row["example"], len(token_ids), found.rows, found.acts),
                     n_copies=text.pop("n_copies"),
                     metadata={name: value for name, value in text.items() if value is not None},
+                    is_set=is_set,
                 )
             )
         return tuple(shown)

@@ -107,7 +107,7 @@ class ShownExample:
     text_id: str
     chunk: int
     position: int | None
-    """Token of the activation; None for a near miss without one."""
+    """Token of the activation; None for a near miss without one, and for a whole example."""
     activation: float
     token_ids: tuple[int, ...]
     str_tokens: tuple[str, ...]
@@ -116,6 +116,8 @@ class ShownExample:
     metadata: Mapping[str, Any]
     n_copies: int
     """Texts of the corpus that are equal to this one, itself included."""
+    is_set: bool = False
+    """Whether the whole example is one row, a set of tokens: then each of them has its activation."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,8 @@ class CorpusSummary:
     held_out: bool
     """Whether the held-out examples come from texts set apart, rather than from those used."""
     prepend_bos: bool
+    pooled: bool
+    """Whether each row is a whole example, a set of tokens."""
     metadata_columns: tuple[str, ...]
 
 

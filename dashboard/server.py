@@ -13,7 +13,7 @@ from dashboard.place import Place
 from dashboard.queries import Queries
 from dashboard.service import Service
 from dashboard.settings import DashboardSettings
-from precompute.config import ModelType, load_config
+from precompute.config import KnownType, load_config
 from precompute.errors import ConfigError
 from precompute.reading import Artifacts, open_artifacts
 
@@ -99,7 +99,7 @@ class Server:
             for name in [name for name in self._names if name in described]:
                 self._renew(name, described[name])
 
-    def _renew(self, name: str, described: ModelType) -> None:
+    def _renew(self, name: str, described: KnownType) -> None:
         app = self._apps.get(name)
         queries: Queries | None = app.server.config["QUERIES"] if app else None
         if queries is None or queries.model_type != described:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import polars as pl
 
 from dashboard.queries import Queries
 from dashboard.questions.statements import listed, lit, set_of, statement_view
-
-
-def as_json(nested: pl.Series) -> pl.Series:
-    """Each value of a nested column as a JSON text, where there is one."""
-    texts = [
-        None if value is None else json.dumps(value, ensure_ascii=False, default=str)
-        for value in nested.to_list()
-    ]
-    return pl.Series(nested.name, texts, dtype=pl.String)
+from precompute.export.files import flattened
 
 
 def exported(queries: Queries, parameters: Mapping[str, str]) -> tuple[pl.DataFrame, str]:
@@ -29,8 +20,7 @@ def exported(queries: Queries, parameters: Mapping[str, str]) -> tuple[pl.DataFr
     metadata = opened.embedded.metadata.collect()
     texts = metadata if rows is None else metadata[rows]
     places = opened.points if rows is None else opened.points[rows]
-    nested = [name for name, kind in texts.schema.items() if kind.is_nested()]
-    plain = texts.with_columns(as_json(texts[name]) for name in nested)
+    plain = flattened(texts)
     ours = pl.DataFrame(
         [found["row"], *places.select("x", "y").get_columns(), *found.drop("row").get_columns()]
     )

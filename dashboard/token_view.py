@@ -112,6 +112,8 @@ class Piece:
     is_bold: bool = False
     follower: int | None = None
     """The token that stands next, by its number; None at the end, and where nobody asked."""
+    in_set: bool = False
+    """Whether it is of a set, whose tokens stand at no position."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ class Layers:
     """[n_tokens], where pieces are to know what stands next."""
     keeps_rest: bool = False
     """Whether what lies outside the window is kept."""
+    is_set: bool = False
+    """Whether the tokens are a set: then there are spaces between them, and nothing stands next."""
 
     def second_at(self, position: int) -> float:
         """Activation of the feature laid over; 0 where it is silent or not there."""
@@ -154,7 +158,8 @@ class Layers:
 
     def follower(self, position: int) -> int | None:
         """The token after it, by its number."""
-        return int(self.token_ids[position + 1]) if position + 1 < len(self.token_ids) else None
+        has_next = not self.is_set and position + 1 < len(self.token_ids)
+        return int(self.token_ids[position + 1]) if has_next else None
 
 
 PLAIN = Layers()
@@ -218,7 +223,7 @@ def _piece(
     """Tokens that are drawn as one; `act` is that of the first, NaN where it is no row."""
     activation, second = 0.0 if math.isnan(act) else act, layers.second_at(position)
     return Piece(
-        text="".join(running(token) for token in tokens),
+        text="".join(running(token) + (" " if layers.is_set else "") for token in tokens),
         position=position,
         n_tokens=len(tokens),
         activation=activation,
@@ -230,6 +235,7 @@ def _piece(
         second_strength=_strength(second, layers.second_top),
         is_bold=layers.is_bold(position),
         follower=layers.follower(position),
+        in_set=layers.is_set,
     )
 
 

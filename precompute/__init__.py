@@ -31,8 +31,8 @@ def open_artifacts(
 
 def open_model(model_type: str, config: Path | str | None = None, device: Device = "auto") -> OpenedModel:
     """Load the model and SAE of a model type, such as "ultra", to be asked about any text."""
-    from precompute.config import load_config
+    from precompute.config import load_config, with_model
     from precompute.models.opened import OpenedModel
 
     chosen = load_config(Path(config) if config else None).model_type(model_type)
-    return OpenedModel.load(chosen, device)
+    return OpenedModel.load(with_model(chosen), device)

@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from precompute.errors import ConfigError
+from precompute.errors import ConfigError, NotApplicableError
 
 BUILTIN_FILE = Path(__file__).with_name("model_types.toml")
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+PUBLISHED_SAE = "sae_lens:"
+"""What the name of a published SAE begins with."""
 HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
 
 Table = TypeVar("Table", bound=BaseModel)
@@ -30,8 +32,22 @@ class CorpusConfig(BaseModel):
     """Use the documentation on this machine."""
     path: str | None = None
     """A jsonl, csv, parquet or txt file; relative to the configuration file."""
+    dataset: str | None = None
+    """A Hugging Face dataset: a directory that save_to_disk wrote (absolute once loaded), or a hub id."""
+    dataset_name: str | None = None
+    """The configuration of a dataset that has several."""
+    dataset_split: str = "train"
+    """The split of the dataset."""
+    dataset_revision: str | None = None
+    """Revision of a dataset's hub id."""
+    max_texts: int | None = Field(default=None, ge=1)
+    """Rows streamed from the dataset, its first ones; None is all."""
     text_column: str = "text"
     """The column that holds the text; all others are kept as metadata."""
+    tokens_column: str | None = None
+    """A column of lists of token ids or tokens, which are used as they are; None makes tokens of texts."""
+    token_sets: bool = False
+    """Whether those lists are sets: in any order the same, each token once, and never cut."""
     n_ctx: int = Field(128, ge=2)
     """Tokens in one example, special ones included; longer texts become consecutive examples."""
     max_examples: int | None = Field(None, ge=1)
@@ -57,7 +73,7 @@ class ModelType(BaseModel):
     adapter: str | None = None
     """A LoRA adapter (peft) merged into the model."""
     sae: str
-    """An SAE directory in a supported format."""
+    """An SAE in a supported format: a directory, a file, a hub id, or `sae_lens:RELEASE/ID`."""
     hook_name: str | None = None
     """Capture site, such as blocks.2.hook_resid_post; None follows the SAE's configuration."""
     storage: Literal["npy", "zarr"] = "npy"
@@ -65,6 +81,33 @@ class ModelType(BaseModel):
     acts_dtype: Literal["float32", "float16"] = "float32"
     """Type of stored activations."""
     corpus: CorpusConfig
+
+
+class ImportedType(BaseModel):
+    """`[model_types.NAME]` with a `store`: activations that were imported, with no model to run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    store: str
+    """A row-major store, relative to the configuration file: its rows are the corpus and the activations."""
+    sae: str | None = None
+    """The SAE that they are of, as in other model types; it gives the features their directions."""
+    tokenizer: str | None = None
+    """A directory with a tokenizer, or a vocabulary file; without it tokens are shown as their ids."""
+    storage: Literal["npy", "zarr"] = "npy"
+    """Backend of the activation stores."""
+
+
+KnownType = ModelType | ImportedType
+"""What `[model_types.NAME]` may describe."""
+
+
+def with_model(known: KnownType) -> ModelType:
+    """The model type, where it has a model; raises NotApplicableError for imported activations."""
+    if isinstance(known, ImportedType):
+        raise NotApplicableError("the activations were imported, so there is no model to run")
+    return known
 
 
 class EmbeddingModel(BaseModel):
@@ -125,13 +168,13 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    model_types: Mapping[str, ModelType]
+    model_types: Mapping[str, KnownType]
     density: DensityConfig = DensityConfig()
     embedding_models: Mapping[str, EmbeddingModel] = {}
     experiments: Mapping[str, ExperimentModel] = {}
     autoencoders: Mapping[str, Autoencoder] = {}
 
-    def model_type(self, name: str) -> ModelType:
+    def model_type(self, name: str) -> KnownType:
         """The model type of that name; raises ConfigError naming those that there are."""
         if name in self.model_types:
             return self.model_types[name]
@@ -255,49 +298,100 @@ def _density(path: Path, table: Any) -> DensityConfig:
     )
 
 
-def _model_type(path: Path, name: str, table: dict[str, Any]) -> ModelType:
+def _model_type(path: Path, name: str, table: dict[str, Any]) -> KnownType:
     if not re.fullmatch(NAME_PATTERN, name):
         raise ConfigError(
             f"{path}: model type named {name!r}", "letters, digits, '_', '-' and '.'", "rename the table"
         )
     where = f"model_types.{name}"
-    _refuse_unknown(path, where, table, [f for f in ModelType.model_fields if f != "name"])
+    if "store" in table:
+        return _imported_type(path, name, table)
+    _refuse_unknown(path, where, table, [*_keys(ModelType), "store"])
     corpus = table.get("corpus", {})
     if isinstance(corpus, dict):
         _refuse_unknown(path, f"{where}.corpus", corpus, CorpusConfig.model_fields)
+    return _resolve(path, _parsed(path, where, {**table, "name": name}, ModelType))
+
+
+def _keys(kind: type[BaseModel]) -> list[str]:
+    return [key for key in kind.model_fields if key != "name"]
+
+
+def _parsed(path: Path, where: str, table: dict[str, Any], kind: type[Table]) -> Table:
     try:
-        parsed = ModelType.model_validate({**table, "name": name})
+        return kind.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join([where, *(str(part) for part in first["loc"])])
         raise ConfigError(
             f"{path}: {key} = {first.get('input')!r}", first["msg"], "correct the file"
         ) from None
-    return _resolve(path, parsed)
+
+
+def _imported_type(path: Path, name: str, table: dict[str, Any]) -> ImportedType:
+    """A table with a `store`; raises ConfigError for one that describes a model or a corpus, too."""
+    where, own = f"model_types.{name}", _keys(ImportedType)
+    for key in _keys(ModelType):
+        if key in table and key not in own:
+            raise ConfigError(
+                f"{path}: {where} with `store` and `{key}`",
+                f"`store` with {', '.join(own[1:])} at most, or else a model and a corpus",
+                f"leave out `store` or `{key}`",
+            )
+    _refuse_unknown(path, where, table, own)
+    parsed = _parsed(path, where, {**table, "name": name}, ImportedType)
+    base = path.resolve().parent
+    return parsed.model_copy(
+        update={
+            "store": str(base / Path(parsed.store).expanduser()),
+            "sae": _path_or_hub_id(base, parsed.sae) if parsed.sae else None,
+            "tokenizer": str(base / Path(parsed.tokenizer).expanduser()) if parsed.tokenizer else None,
+        }
+    )
 
 
 def _resolve(path: Path, parsed: ModelType) -> ModelType:
     """Make paths absolute and check the corpus table; whether files exist is checked when they are read."""
     corpus, base = parsed.corpus, path.resolve().parent
-    if corpus.builtin == (corpus.path is not None):
-        raise ConfigError(
-            f"{path}: model_types.{parsed.name}.corpus with {'both' if corpus.builtin else 'neither'} of "
-            "`path` and `builtin = true`",
-            "exactly one of them",
-            "correct the file",
-        )
+    _check_origin(path, parsed)
     return parsed.model_copy(
         update={
             "model": _path_or_hub_id(base, parsed.model),
             "sae": _path_or_hub_id(base, parsed.sae),
             "adapter": _path_or_hub_id(base, parsed.adapter) if parsed.adapter else None,
-            "corpus": corpus.model_copy(update={"path": str(base / corpus.path) if corpus.path else None}),
+            "corpus": corpus.model_copy(
+                update={
+                    "path": str(base / corpus.path) if corpus.path else None,
+                    "dataset": _path_or_hub_id(base, corpus.dataset) if corpus.dataset else None,
+                }
+            ),
         }
     )
 
 
+def _check_origin(path: Path, parsed: ModelType) -> None:
+    """Refuse a corpus of no origin or of several, and options that its origin does not have."""
+    corpus, where = parsed.corpus, f"{path}: model_types.{parsed.name}.corpus"
+    named = {"path": corpus.path, "dataset": corpus.dataset, "builtin": corpus.builtin or None}
+    given = [name for name, value in named.items() if value is not None]
+    if len(given) != 1:
+        raise ConfigError(
+            f"{where} with {' and '.join(given) or 'none of path, dataset and builtin'}",
+            "exactly one of `path`, `dataset` and `builtin = true`",
+            "correct the file",
+        )
+    if (corpus.builtin and corpus.tokens_column) or (corpus.token_sets and not corpus.tokens_column):
+        raise ConfigError(
+            f"{where} with {'tokens_column' if corpus.tokens_column else 'token_sets alone'}",
+            "tokens_column with a file or dataset of token lists, token_sets beside it",
+            "correct the file",
+        )
+
+
 def _path_or_hub_id(base: Path, value: str) -> str:
     """An existing path relative to the file, or what can only be a path, made absolute; else a hub id."""
+    if value.startswith(PUBLISHED_SAE):
+        return value
     path = base / Path(value).expanduser()
     if path.exists() or not HUB_ID.match(value) or value.startswith("."):
         return str(path)

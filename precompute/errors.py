@@ -18,6 +18,10 @@ class UsageError(LightwellError):
         self.found, self.expected, self.remedy = found, expected, remedy
         super().__init__(f"{found}; expected {expected}; {remedy}")
 
+    def __reduce__(self) -> tuple[type[UsageError], tuple[str, str, str]]:
+        """Of its parts, so that a worker process can raise it where the command runs."""
+        return type(self), (self.found, self.expected, self.remedy)
+
 
 class ConfigError(UsageError):
     """A configuration file or setting that does not describe a subject."""
@@ -57,3 +61,7 @@ class NotApplicableError(LightwellError):
 
 class DiskSpaceError(UsageError):
     """Not enough free space for what is about to be written."""
+
+
+class WorkerLostError(LightwellError):
+    """Pieces of a step that were lost with the processes that worked on them."""

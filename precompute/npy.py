@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,3 +25,16 @@ def open_npy(path: Path, mapped: bool = True) -> NDArray[Any]:
         is_small = path.stat().st_size <= SMALL
         found: NDArray[Any] = np.load(path, mmap_mode=None if is_small else "r", allow_pickle=False)
     return found if mapped else np.array(found)
+
+
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran's order, and type of an open file's array; the file is left at its values.
+
+    Raises ValueError for a file that holds no array.
+    """
+    known = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(file)
+    if version not in known:
+        raise ValueError(f"npy version {version}")
+    with _HEADERS:
+        return known[version](file)

@@ -11,15 +11,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from precompute.config import ModelType
-from precompute.errors import ArtifactMissingError, CorruptArtifactError
+from precompute.config import ImportedType, KnownType
+from precompute.errors import ArtifactMissingError, CorruptArtifactError, NotApplicableError
 from precompute.labels.database import Database
 from precompute.labels.sets import SetStore
 from precompute.labels.store import LabelStore
 from precompute.npy import open_npy
+from precompute.pipeline.origin import origin_of
 from precompute.pipeline.plan import Plan, StepStatus
 from precompute.pipeline.registry import owner_of, steps
-from precompute.pipeline.sources import Sources
 from precompute.pipeline.subjects import Subject, as_chosen_now, open_subject
 from precompute.stores.feature_store import FeatureActivations, FeatureStore
 from precompute.stores.row_store import RowStore
@@ -52,7 +52,7 @@ class Artifacts:
         self._tables: dict[Path, pl.DataFrame] = {}
 
     @property
-    def model_type(self) -> ModelType:
+    def model_type(self) -> KnownType:
         """Its configuration."""
         return self.subject.model_type
 
@@ -78,11 +78,16 @@ class Artifacts:
     def path(self, output: str) -> Path:
         """Where an output lies, such as `feature_stats.parquet` or `activations`.
 
-        Raises ArtifactMissingError, whose message names the command that computes it.
+        Raises ArtifactMissingError, whose message names the command that computes it, and NotApplicableError
+        where the step has no meaning for this model type.
         """
         step = _owner(output)
         path = self._version(step) / output
         if not path.exists():
+            manifest = self.subject.shelf.manifest(step)
+            if manifest is not None and manifest.not_applicable:
+                name = self.model_type.name
+                raise NotApplicableError(f"{step} has no meaning for {name}: {manifest.not_applicable}")
             raise self._missing(step)
         return path
 
@@ -149,14 +154,23 @@ class Artifacts:
     def sae_digest(self) -> str:
         """What the SAE's features are known by, whatever the model type is called: its files' content.
 
-        It is that of the SAE that the activations were computed with, or else of the configured one.
+        It is that of the SAE that the activations were computed with, or else of the configured one. Where
+        activations were imported and no SAE is named, it is the store's.
         """
+        recorded = self._recorded("activations", "sae")
+        if isinstance(self.model_type, ImportedType):
+            step, source = ("directions", "sae") if self.model_type.sae else ("activations", "store")
+            recorded = self._recorded(step, source)
+        return recorded or origin_of(self.model_type).sources(self.subject.data_dir).sae_digest
+
+    def _recorded(self, step: str, source: str) -> str | None:
+        """The digest of a source that a step's artifact was computed from; None where that is not known."""
         try:
-            manifest = self.subject.shelf.manifest("activations")
+            manifest = self.subject.shelf.manifest(step)
         except CorruptArtifactError:
-            manifest = None
-        recorded: str | None = dict(manifest.sources.get("sae", {})).get("digest") if manifest else None
-        return recorded or Sources(self.model_type, self.subject.data_dir).sae_digest
+            return None
+        digest: str | None = dict(manifest.sources.get(source, {})).get("digest") if manifest else None
+        return digest
 
     def labels(self) -> LabelStore:
         """Labels and notes on the SAE's features, which all its model types share."""
@@ -170,8 +184,8 @@ class Artifacts:
         corpus = self.table("corpus")
         place = corpus["text_index"].search_sorted(text_index)
         ours = ("text_index", "text_id", "text", "n_tokens", "duplicate_of")
-        row: dict[str, Any] = corpus.select(pl.exclude(ours)).row(place, named=True)
-        return row
+        row = corpus.row(place, named=True)
+        return {name: value for name, value in row.items() if name not in ours}
 
     def _version(self, step: str) -> Path:
         try:

@@ -59,6 +59,9 @@ class Settings(BaseModel):
     """Only features from the first number up to, not including, the second; None is all."""
 
 
+MEMORY_LIMIT = 1_500_000_000
+
+
 @dataclass(frozen=True)
 class Operations:
     """Operational settings: none changes a result, none is in a fingerprint."""
@@ -67,9 +70,11 @@ class Operations:
     """Where the model runs; auto takes a GPU where there is one."""
     workers: int = os.cpu_count() or 1
     """Shards or blocks worked on at the same time."""
-    batch_size: int = 64
-    """Examples in one forward pass."""
+    batch_size: int | None = None
+    """Examples in one forward pass; None is what suits the device."""
     chunk_size: int = 256
     """Features whose effects on all tokens are held in memory at once."""
     method: Method = "parallel"
     """How histograms are counted: one pass over rows (fast), or over blocks of features (parallel)."""
+    memory_limit: int = MEMORY_LIMIT
+    """Bytes of the entries that `transpose` holds at once, in all workers of a machine together."""

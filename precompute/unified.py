@@ -14,28 +14,33 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from precompute.command_line import INTERRUPTED, CommandParser, positive, run_command
+from precompute.command_line import INTERRUPTED, CommandParser, n_bytes, positive, run_command
 from precompute.config import Config, load_config
 from precompute.embeddings.readings import STEPS as READ
 from precompute.embeddings.readings import open_reading
 from precompute.errors import UsageError
+from precompute.executors.choice import add_options, chosen_by, open_executor
+from precompute.executors.ranks import Ranks, Team
 from precompute.jobs.orders import Order, new_record
 from precompute.jobs.recorder import Recorder, RecordingReporter, recorded
 from precompute.jobs.works import ModelTypeWork
-from precompute.models.sae.registry import read_header
+from precompute.models.legacy import OPTION
+from precompute.models.sae.registry import make_readable, read_header
+from precompute.pipeline.origin import origin_of
 from precompute.pipeline.plan import Plan, StepStatus, selection
-from precompute.pipeline.preflight import check_model_and_sae
 from precompute.pipeline.registry import steps
 from precompute.pipeline.runner import UP_TO_DATE, Outcome, Runner
 from precompute.pipeline.runs import prepare
+from precompute.pipeline.step import Share, sharing
 from precompute.pipeline.subjects import TEST_FEATURES, Subject, open_subject, write_settings
 from precompute.pipeline.terminal import TerminalReporter
-from precompute.settings import Operations
+from precompute.settings import MEMORY_LIMIT, Operations
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 """Signals that end a run resumably: Ctrl-C, and what the Jobs page sends."""
-SECONDS_TO_STOP = 2.0
-"""After Ctrl-C, how long a step may take to notice; everything published is whole at any moment."""
+SECONDS_TO_STOP = {"slurm": 15.0}
+"""After Ctrl-C, how long a step may take to notice, or the executor to cancel its jobs; 2 s for others.
+Everything published is whole at any moment."""
 
 
 def parser() -> CommandParser:
@@ -69,11 +74,20 @@ def parser() -> CommandParser:
         metavar="N",
         help="features whose token effects are held at once",
     )
-    add("--batch-size", type=positive, default=64, metavar="N", help="examples in one forward pass")
+    add("--batch-size", type=positive, metavar="N", help="examples in one forward pass (by the device)")
     add("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="pieces at the same time")
+    add(
+        "--memory-limit",
+        type=n_bytes,
+        default=MEMORY_LIMIT,
+        metavar="SIZE",
+        help="most that transpose holds at once, as 4GB (default: 1.5GB)",
+    )
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs")
+    add(OPTION, action="store_true", help="read an SAE's .pt or .pth, tensors alone, and convert it once")
+    add_options(options)
     add("--force", action="store_true", help="compute the steps even if they are fresh")
-    add("--refresh-corpus", action="store_true", help="take the built-in corpus anew")
+    add("--refresh-corpus", action="store_true", help="take the built-in corpus, or a dataset, anew")
     add("--plan", action="store_true", help="say what would run, and why; compute nothing")
     add("--status", action="store_true", help="say what is fresh, stale, missing or corrupt")
     add("--json", action="store_true", help="with --status: as JSON")
@@ -82,9 +96,20 @@ def parser() -> CommandParser:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; returns its exit code."""
-    arguments = parser().parse_args(argv)
+    """Run the command; returns its exit code. Under torchrun the first process leads, the others help."""
+    ranks = Ranks.of_environment()
+    with sharing(ranks) as team:
+        if ranks.leads:
+            return lead(parser().parse_args(argv), team)
+        team.follow()
+    return 0
+
+
+def lead(arguments: argparse.Namespace, team: Team[Share]) -> int:
+    """Do what the arguments say; returns the exit code."""
     subject = _subject(arguments)
+    if arguments.allow_legacy_weights and subject.model_type.sae is not None:
+        make_readable(subject.model_type.sae, allow_legacy_weights=True)
     if arguments.status:
         return show_status(subject, arguments.json)
     if arguments.verify:
@@ -92,7 +117,7 @@ def main(argv: list[str]) -> int:
     names = selection(arguments.only or _usual(arguments), arguments.skip)
     if arguments.plan:
         return show_plan(subject, names)
-    return compute(subject, names, arguments)
+    return compute(subject, names, arguments, team)
 
 
 def _subject(arguments: argparse.Namespace) -> Subject:
@@ -126,7 +151,7 @@ def _name_by_width(config: Config, sae: Path | None) -> str:
     if sae is None:
         raise UsageError("--model-type auto alone", "--sae PATH beside it, whose width decides", "add --sae")
     width = read_header(sae).d_sae
-    widths = {name: read_header(Path(t.sae)).d_sae for name, t in config.model_types.items()}
+    widths = {name: read_header(t.sae).d_sae for name, t in config.model_types.items() if t.sae}
     matching = [name for name, found in widths.items() if found == width]
     if len(matching) != 1:
         known = ", ".join(f"{name} ({found:,})" for name, found in widths.items())
@@ -138,10 +163,13 @@ def _name_by_width(config: Config, sae: Path | None) -> str:
     return matching[0]
 
 
-def compute(subject: Subject, names: tuple[str, ...], arguments: argparse.Namespace) -> int:
+def compute(
+    subject: Subject, names: tuple[str, ...], arguments: argparse.Namespace, team: Team[Share]
+) -> int:
     """Bring the steps up to date; 0 when done, 1 where a step had to be left out."""
     started, operations = time.monotonic(), _operations(arguments)
     reporter = TerminalReporter(names)
+    executor = open_executor(chosen_by(arguments, reporter.say))
     _stop_soon_after_interrupt(arguments)
     prepare(subject, operations.workers, reporter.say, arguments.refresh_corpus)
     subject.directory.mkdir(parents=True, exist_ok=True)
@@ -151,8 +179,9 @@ def compute(subject: Subject, names: tuple[str, ...], arguments: argparse.Namesp
         ModelTypeWork(subject), names, arguments.config, workers=arguments.workers, origin="terminal"
     )
     recorder = Recorder(new_record(order, None))
-    runner = Runner(subject, operations, RecordingReporter(reporter, recorder))
-    outcome = recorded(recorder, lambda: runner.run(names, force=arguments.force))
+    with executor:
+        runner = Runner(subject, operations, RecordingReporter(reporter, recorder), executor, team)
+        outcome = recorded(recorder, lambda: runner.run(names, force=arguments.force))
     reporter.say(_summary(outcome, subject, time.monotonic() - started))
     return 1 if outcome.left_out else 0
 
@@ -164,6 +193,7 @@ def _operations(arguments: argparse.Namespace) -> Operations:
         batch_size=arguments.batch_size,
         chunk_size=arguments.chunk_size,
         method="parallel" if arguments.method == "parallel" else "fast",
+        memory_limit=arguments.memory_limit,
     )
 
 
@@ -176,7 +206,7 @@ def _summary(outcome: Outcome, subject: Subject, seconds: float) -> str:
 
 def show_plan(subject: Subject, names: tuple[str, ...]) -> int:
     """Print what a run would compute, and why."""
-    check_model_and_sae(subject.model_type)
+    origin_of(subject.model_type).check_files()
     plan = Plan(subject)
     wanted = [status for name in names if (status := plan.status(name)).state not in UP_TO_DATE]
     for status in wanted:
@@ -238,7 +268,8 @@ def _stop_soon_after_interrupt(arguments: argparse.Namespace) -> None:
         # Not by print: the signal may have come while the main thread was printing.
         said = f"\ninterrupted; run the same command to go on where it stopped ({again})\n"
         os.write(sys.stderr.fileno(), said.encode())
-        timer = threading.Timer(SECONDS_TO_STOP, os._exit, (INTERRUPTED,))
+        seconds = SECONDS_TO_STOP.get(arguments.executor, 2.0)
+        timer = threading.Timer(seconds, os._exit, (INTERRUPTED,))
         timer.daemon = True
         timer.start()
         raise KeyboardInterrupt

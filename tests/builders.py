@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from precompute.config import CorpusConfig, ModelType
+from precompute.executors.local import Threads
 from precompute.pipeline.step import StepContext
 from precompute.progress import Silent
 from precompute.settings import Operations, Settings
@@ -244,7 +245,15 @@ def step_context(
     """What the runner would give a step; keywords are operational settings, such as workers."""
     out.mkdir(parents=True, exist_ok=True)
     chosen = Operations(**{"workers": 1, **operations})
-    return StepContext(model_type, Settings(**(settings or {})), chosen, out, dict(files), Silent())
+    return StepContext(
+        model_type,
+        Settings(**(settings or {})),
+        chosen,
+        out,
+        dict(files),
+        Silent(),
+        executor=Threads(chosen.workers),
+    )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settings", "config", "artifacts", "command_line", "progress", "executors"),
     ("stores", "corpus", "models"),
     ("pipeline", "geometry"),
-    ("features", "reading", "labels", "demo", "jobs", "embeddings", "density", "extraction", "sweeps"),
+    (
+        *("features", "reading", "labels", "demo", "jobs", "embeddings", "density", "extraction", "sweeps"),
+        "export",
+    ),
     ("unified",),
 )
 """Rooms of precompute from the ground up; a module imports from its own floor or a lower one."""

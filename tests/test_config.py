@@ -53,7 +53,10 @@ def test_the_built_in_types_are_always_there(tmp_path: Path) -> None:
         (('"zarr"', '"hdf5"'), "model_types.mine.storage = 'hdf5'"),
         (("= 64", "= 1"), "model_types.mine.corpus.n_ctx = 1"),
         (("= 64", '= "many"'), "model_types.mine.corpus.n_ctx = 'many'"),
-        (('path = "texts.jsonl"', ""), "corpus with neither of `path` and `builtin = true`"),
+        (('path = "texts.jsonl"', ""), "corpus with none of path, dataset and builtin"),
+        (("n_ctx", "builtin = true\nn_ctx"), "corpus with path and builtin"),
+        (("n_ctx", 'dataset = "a/b"\nn_ctx'), "corpus with path and dataset"),
+        (("n_ctx", "token_sets = true\nn_ctx"), "corpus with token_sets alone"),
         (('model = "lm"', ""), "model_types.mine.model"),
         (("[model_types.mine]", "[model_types.mine"), "cannot be read"),
         (

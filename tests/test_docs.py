@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 
 from precompute import unified
 from precompute.command_line import CommandParser
+from precompute.config import CorpusConfig, ImportedType
 from precompute.density import commands as density
 from precompute.density.stages import STAGES
 from precompute.embeddings.embedding_set import OUTPUTS
@@ -19,6 +21,8 @@ from precompute.embeddings.freshness import STEPS
 from precompute.embeddings.graph import FILES as GRAPH_FILES
 from precompute.embeddings.map import MAP_FILES
 from precompute.embeddings.options import compute_parser as embeddings_parser
+from precompute.executors.choice import EXECUTORS, add_options
+from precompute.export.__main__ import parser as export_parser
 from precompute.extraction import options as extraction
 from precompute.extraction import stages as extraction_stages
 from precompute.models.text_autoencoder.checkpoint import Header
@@ -37,13 +41,37 @@ from tests.tiny import TinyFiles
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EMBEDDINGS = (ROOT / "docs" / "embeddings.md").read_text(encoding="utf-8")
+CORPORA = (ROOT / "docs" / "corpora.md").read_text(encoding="utf-8")
 ARTIFACTS = (ROOT / "docs" / "artifacts.md").read_text(encoding="utf-8")
+CLUSTERS = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
 SWEEPS = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
 
 
 def test_every_option_of_the_orchestrator_is_in_the_readme() -> None:
     options = [option for action in unified.parser()._actions for option in action.option_strings]
     assert [o for o in options if o.startswith("--") and o not in README and o != "--help"] == []
+
+
+def test_every_executor_and_its_options_are_documented() -> None:
+    parser = CommandParser()
+    add_options(parser)
+    options = [o for action in parser._actions for o in action.option_strings if o.startswith("--")]
+    assert [name for name in EXECUTORS if f"| `{name}` |" not in CLUSTERS] == []
+    assert [option for option in options if option not in CLUSTERS and option != "--help"] == []
+
+
+def source_of(function: Callable[..., object]) -> str:
+    module = inspect.getmodule(function)
+    assert module is not None
+    return inspect.getsource(module)
+
+
+def test_every_step_that_runs_elsewhere_is_documented() -> None:
+    table = CLUSTERS.split("## What goes where")[1].split("All others")[0]
+    named = {name for name in re.findall(r"`(\w+)`", table) if name in steps()}
+    elsewhere = re.compile(r"map_blocks|map_tiles|context\.map|context\.executor")
+    mapping = {name for name, step in steps().items() if elsewhere.search(source_of(step.run))}
+    assert named == mapping
 
 
 @pytest.mark.parametrize(
@@ -102,6 +130,25 @@ def test_every_option_in_the_readme_exists() -> None:
     rows = re.findall(r"^\|[^|]*\| (`--.*) \|$", README, flags=re.M)
     named = {option for row in rows for option in re.findall(r"--[a-z][a-z-]*", row)}
     assert named - known == set()
+
+
+def test_every_option_of_exports_is_in_the_readme() -> None:
+    commands = export_parser()._subparsers._group_actions[0].choices.values()  # type: ignore[union-attr]
+    options = {o for command in commands for action in command._actions for o in action.option_strings}
+    section = README.split("### Export", 1)[1].split("\n### ", 1)[0]
+    assert [o for o in sorted(options) if o.startswith("--") and o not in section and o != "--help"] == []
+
+
+def test_every_key_of_a_corpus_is_documented_and_the_other_way_round() -> None:
+    of_texts = CORPORA.split("## Browse a store without its model", 1)[0]
+    rows = re.findall(r"^\| (`.*?) \| ", of_texts, flags=re.M)
+    assert {key for row in rows for key in re.findall(r"`(\w+)`", row)} == set(CorpusConfig.model_fields)
+
+
+def test_every_key_of_an_imported_type_is_documented_and_the_other_way_round() -> None:
+    section = CORPORA.split("## Browse a store without its model", 1)[1]
+    rows = re.findall(r"^\| `(\w+)` \| ", section, flags=re.M)
+    assert rows == [key for key in ImportedType.model_fields if key != "name"]
 
 
 def test_every_option_of_embeddings_is_documented_and_the_other_way_round() -> None:

@@ -20,6 +20,7 @@ from dashboard.components.panels import empty
 from dashboard.components.tokens import chip, highlighted, scale
 from dashboard.queries import Queries
 from dashboard.questions.comparison import Overlap, Shared, SharedExample, shared_examples, together
+from dashboard.questions.drawn import EXAMPLE
 from dashboard.questions.matching import cosine_matrix
 from dashboard.questions.token_comparison import TokenOfSeveral, compared_tokens
 from dashboard.token_view import Layers, excerpt
@@ -266,7 +267,9 @@ def _about(found: Shared, features: tuple[int, ...]) -> str:
 
 def _article(queries: Queries, features: tuple[int, ...], one: SharedExample, tops: list[float]) -> Element:
     shown = one.example
-    layers = Layers(second=one.second, second_top=tops[1], token_ids=shown.token_ids, keeps_rest=True)
+    layers = Layers(
+        second=one.second, second_top=tops[1], token_ids=shown.token_ids, keeps_rest=True, is_set=shown.is_set
+    )
     text = excerpt(shown.str_tokens, shown.acts, tops[0], shown.position, layers=layers)
     return element(
         "Article", [_caption(queries, features, one), highlighted(text)], className="example compared-example"
@@ -284,6 +287,12 @@ def _caption(queries: Queries, features: tuple[int, ...], one: SharedExample) ->
         for feature, top in zip(features, one.maxima, strict=True)
         if top > 0
     ]
-    href = queries.href(with_parameters("/prompt", {"example": str(one.example.example)}))
-    place = link(f"example {one.example.example:,}", href, className="place", title="Open as a prompt")
+    number = one.example.example
+    path, about = with_parameters("/prompt", {"example": str(number)}), "Open as a prompt"
+    if one.example.is_set:  # No model has read it as a text.
+        path, about = (
+            feature_path(features[0], where=f"{EXAMPLE}:{number}", extent="whole"),
+            "Only this example",
+        )
+    place = link(f"example {number:,}", queries.href(path), className="place", title=about)
     return element("Div", [*chips, place], className="example-head")

@@ -15,7 +15,6 @@ from dashboard.components.graphs import graph
 from dashboard.components.menus import button_words, menu_target
 from dashboard.components.opened_statement import brief
 from dashboard.components.panels import empty, panel
-from dashboard.export import FORMATS
 from dashboard.figures import MARK, PROMOTED, Figure
 from dashboard.queries import Queries
 from dashboard.questions.density import (
@@ -28,6 +27,7 @@ from dashboard.questions.density import (
     uniform_distinct,
 )
 from precompute.density.weights import WeightSettings
+from precompute.export.files import FORMATS
 
 SLIDERS = (
     ("exponent", "Exponent", 0.1, "Of the distance to the nearest others; below 0 dense regions get more."),

@@ -45,6 +45,7 @@ def article(queries: Queries, example: ShownExample, look: Look) -> Element:
         bold=np.isin(example.token_ids, list(look.bold)) if look.bold else None,
         token_ids=example.token_ids,
         keeps_rest=True,
+        is_set=example.is_set,
     )
     shown = excerpt(example.str_tokens, example.acts, look.top, example.position, layers=layers)
     copies = _copies(queries, example) if example.n_copies > 1 else []
@@ -97,7 +98,7 @@ def _shortened(text: str) -> str:
 def followers(examples: tuple[ShownExample, ...]) -> list[int]:
     """The tokens that stand after a token on which the feature fires, by their numbers, each once."""
     found: set[int] = set()
-    for example in examples:
+    for example in (example for example in examples if not example.is_set):
         (active,) = np.nonzero(example.acts[:-1] > 0)
         found |= {int(example.token_ids[position + 1]) for position in active}
     return sorted(found)

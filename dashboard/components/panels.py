@@ -83,9 +83,10 @@ def absent(queries: Queries, step: str, error: LightwellError) -> html.Div:
     """Why a panel is empty, and the command that fills it."""
     status = queries.absence(error, step)
     message = str(error).split("; run:")[0]
-    if isinstance(error, NotApplicableError) or (status is not None and status.state == "not applicable"):
-        reason = status.reason if status is not None else message
-        return empty(f"{step} has no meaning for {queries.model_type.name}: {reason}.")
+    if status is not None and status.state == "not applicable":
+        return empty(f"{step} has no meaning for {queries.model_type.name}: {status.reason}.")
+    if isinstance(error, NotApplicableError):
+        return empty(message)
     command = command_of(str(error))
     ask = ask_of_command(command, step or None) if command else None
     return empty(f"{message}.", command and command + queries.options, ask)

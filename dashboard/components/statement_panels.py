@@ -17,7 +17,6 @@ from dashboard.components.panels import empty, panel
 from dashboard.components.prompt_panels import feature_link
 from dashboard.components.sorted_grid import sorted_grid
 from dashboard.embedded import OpenedSet
-from dashboard.export import FORMATS
 from dashboard.grid import Sort
 from dashboard.queries import Queries
 from dashboard.questions.passages import named
@@ -25,6 +24,7 @@ from dashboard.questions.statement_features import FEWEST_READ, apart
 from dashboard.questions.statements import StatementView, lit
 from dashboard.sorted_rows import GridColumn
 from dashboard.token_view import visible
+from precompute.export.files import FORMATS
 
 MOST_COLUMNS = 6
 """Columns of the dataset's own in the table; a file has all."""

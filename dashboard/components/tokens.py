@@ -13,6 +13,8 @@ from dashboard.components.elements import Element, element, link, table
 from dashboard.queries import Queries
 from dashboard.token_view import Excerpt, Piece, label, spelled_out
 
+NO_TOKENS = "No token of this example is known."
+
 
 def chip(token: str, detail: str = "", tone: str = "plain") -> Element:
     """One token by itself."""
@@ -40,6 +42,8 @@ def feature_chip(queries: Queries, feature: int, detail: str, title: str) -> Ele
 
 def highlighted(shown: Excerpt) -> Element:
     """An excerpt with one colour, the deeper the stronger the feature fires; a second feature has another."""
+    if not (shown.pieces or shown.before or shown.after):
+        return element("Div", NO_TOKENS, className="text dim")
     return element(
         "Div",
         [
@@ -70,7 +74,8 @@ def _piece(piece: Piece) -> Element:
         return element("Bdi", piece.text, className="special", title=title)
     if piece.activation <= 0 and piece.second <= 0 and not piece.is_focus:
         return element("Bdi", piece.text, **({"className": "bold"} if piece.is_bold else {}))
-    title = f"{spelled_out(piece.token)} · position {piece.position} · activation {piece.activation:.4g}"
+    place = "the whole example has" if piece.in_set else f"position {piece.position} ·"
+    title = f"{spelled_out(piece.token)} · {place} activation {piece.activation:.4g}"
     title += f" · second feature {piece.second:.4g}" if piece.second else ""
     style = {"--strength": f"{piece.strength:.3f}"}
     style |= {"--second": f"{piece.second_strength:.3f}"} if piece.second else {}

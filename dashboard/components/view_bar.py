@@ -16,10 +16,10 @@ from dashboard.address import with_parameters
 from dashboard.columns import BY_NAME, COLUMNS
 from dashboard.components.browser import spoken
 from dashboard.components.menus import button_words, menu_target, popover
-from dashboard.export import FORMATS
 from dashboard.labelling.text import shown as written
 from dashboard.queries import Queries
 from dashboard.saved_views import SavedView
+from precompute.export.files import FORMATS
 
 TEST_WORDS: Mapping[str, str] = MappingProxyType(
     {

@@ -17,6 +17,7 @@ from dashboard.components.browser import in_browser
 from dashboard.components.choices import search_field
 from dashboard.components.compute import control
 from dashboard.components.feature_grid import feature_grid
+from dashboard.components.left_out import left_out
 from dashboard.components.panels import absent
 from dashboard.downloads import serve_tables
 from dashboard.export import exported
@@ -79,20 +80,26 @@ def _saved(queries: Queries) -> SavedViews:
 
 def missing_columns(queries: Queries, table: pl.DataFrame) -> Any:
     """Which columns are left out because their artifacts are not there."""
-    left_out = [column for column in COLUMNS if column.name not in table.columns]
-    if not left_out:
+    absent = {column.heading: column.step for column in COLUMNS if column.name not in table.columns}
+    if not absent:
         return None
-    names = ", ".join(column.heading for column in left_out)
-    steps = dict.fromkeys(column.step for column in left_out)
+    found = left_out(queries, absent)
+    text: list[Any] = [found.not_applicable] if found.not_applicable else []
+    if found.lacking:
+        text += _what_is_lacking(queries, found.lacking)
+    return html.Div(text, className="empty slim", role="status")
+
+
+def _what_is_lacking(queries: Queries, lacking: Mapping[str, str]) -> list[Any]:
+    names, steps = ", ".join(lacking), dict.fromkeys(lacking.values())
     unreadable = any(
         status is not None and status.state == "fresh" for status in map(queries.states.of, steps)
     )
-    text: list[Any] = [
-        f"Left out, since missing or damaged: {names}.",
+    return [
+        html.Div(f"Left out, since missing or damaged: {names}."),
         control(Ask(queries.model_type.name, tuple(steps), verify=unreadable)),
         html.Div(["Or run ", html.Code(queries.command(*steps))], className="empty-command"),
     ]
-    return html.Div(text, className="empty slim", role="status")
 
 
 def answer(

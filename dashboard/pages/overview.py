@@ -22,6 +22,8 @@ from dashboard.queries import Queries
 from dashboard.questions import summaries
 from dashboard.questions.frequency import FrequencyBand, bands, dead_path, dense_path, distribution
 from dashboard.questions.sources import source_digest
+from dashboard.tables import optional
+from precompute.config import ImportedType, ModelType
 from precompute.pipeline.plan import StepStatus
 
 UP_TO_DATE = ("fresh", "not applicable")
@@ -75,12 +77,10 @@ def size_facts(queries: Queries) -> list[Fact]:
     store, corpus = queries.store(), summaries.corpus(queries)
     return [
         Fact("Features", formats.count(store.d_sae), "latents", "d_sae: width of the SAE"),
-        Fact(
-            "Activations", formats.count(store.d_in), "numbers per row", "d_in: width of what the SAE reads"
-        ),
+        _width(store.d_in),
         Fact("Texts", formats.count(corpus.n_texts), "in the corpus"),
         Fact("Examples", formats.count(corpus.n_examples), f"of at most {corpus.n_ctx} tokens"),
-        Fact("Rows", formats.count(store.n_rows), "token positions", "Special positions are no rows"),
+        _rows(store.n_rows, corpus.pooled),
         Fact(
             "Non-zeros",
             formats.count(store.n_nonzero),
@@ -90,11 +90,56 @@ def size_facts(queries: Queries) -> list[Fact]:
     ]
 
 
+def _width(d_in: int) -> Fact:
+    about = "d_in: width of what the SAE reads"
+    if not d_in:  # An imported store may have been kept without.
+        return Fact("Activations", formats.ABSENT, "what the SAE has read is not known", about)
+    return Fact("Activations", formats.count(d_in), "numbers per row", about)
+
+
+def _rows(n_rows: int, are_pooled: bool) -> Fact:
+    if are_pooled:
+        return Fact("Rows", formats.count(n_rows), "whole examples", "Each is a set of tokens")
+    return Fact("Rows", formats.count(n_rows), "token positions", "Special positions are no rows")
+
+
 def subject_panel(queries: Queries) -> Any:
     """Model, SAE and corpus by name and fingerprint."""
     chosen = queries.model_type
+    facts = (
+        imported_facts(queries, chosen) if isinstance(chosen, ImportedType) else model_facts(queries, chosen)
+    )
+    facts.append(Fact("Data directory", html.Span(str(queries.artifacts.directory), className="path")))
+    corpus = filled(queries, "corpus", lambda: listed(corpus_facts(queries)))
+    return panel("Subject", [listed(facts), html.H3("Corpus", className="sub"), corpus], anchor="subject")
+
+
+def imported_facts(queries: Queries, chosen: ImportedType) -> list[Fact]:
+    """Where the activations were imported from, and what is known of them besides."""
+    named = [
+        ("SAE", chosen.sae, "directions are not known"),
+        ("Tokenizer", chosen.tokenizer, "tokens are shown as ids"),
+    ]
+    others = [
+        Fact(name, _place(place), "", place) if place else Fact(name, "none named", without)
+        for name, place, without in named
+    ]
+    return [
+        Fact("Store", _place(chosen.store), "imported; there is no model", chosen.store),
+        _fingerprint(source_digest(queries, "activations", "store"), "activations, tokens and metadata"),
+        *others,
+        Fact("Storage", chosen.storage, f"activations as {_acts_dtype(queries)}"),
+    ]
+
+
+def _acts_dtype(queries: Queries) -> str:
+    return optional(lambda: queries.store().acts_dtype) or "the store has them"
+
+
+def model_facts(queries: Queries, chosen: ModelType) -> list[Fact]:
+    """Model and SAE by name and fingerprint."""
     revision = f", revision {chosen.revision}" if chosen.revision else ""
-    facts = [
+    return [
         Fact("Model", _place(chosen.model), f"{chosen.dtype}{revision}", chosen.model),
         _fingerprint(source_digest(queries, "activations", "model"), "weights, tokenizer, adapter and dtype"),
         *([Fact("Adapter", _place(chosen.adapter), "LoRA", chosen.adapter)] if chosen.adapter else []),
@@ -107,10 +152,7 @@ def subject_panel(queries: Queries) -> Any:
             "TransformerLens name of where activations are read",
         ),
         Fact("Storage", chosen.storage, f"activations as {chosen.acts_dtype}"),
-        Fact("Data directory", html.Span(str(queries.artifacts.directory), className="path")),
     ]
-    corpus = filled(queries, "corpus", lambda: listed(corpus_facts(queries)))
-    return panel("Subject", [listed(facts), html.H3("Corpus", className="sub"), corpus], anchor="subject")
 
 
 def _fingerprint(digest: str | None, of: str) -> Fact:
@@ -124,13 +166,17 @@ def _fingerprint(digest: str | None, of: str) -> Fact:
 def corpus_facts(queries: Queries) -> list[Fact]:
     """Where the texts come from, and how they are cut."""
     corpus = summaries.corpus(queries)
-    held = f"{formats.count(corpus.n_held_out_examples)} examples"
     kept_apart = "kept apart, for the SAE's quality" if corpus.held_out else "not kept apart from those used"
+    held = Fact(
+        "Held out",
+        f"{formats.count(corpus.n_held_out_examples)} examples",
+        f"{formats.count(corpus.n_held_out_rows)} rows, {kept_apart}",
+    )
     return [
         Fact("Source", corpus.source),
         Fact("Texts", formats.count(corpus.n_texts), f"used, of {formats.count(corpus.n_texts_in_corpus)}"),
         Fact("Context", f"{corpus.n_ctx}", "tokens at most" + (", BOS first" if corpus.prepend_bos else "")),
-        Fact("Held out", held, f"{formats.count(corpus.n_held_out_rows)} rows, {kept_apart}"),
+        *([held] if corpus.n_held_out_examples else []),
         _fingerprint(queries.tables.fingerprint("corpus"), "corpus: its texts, and how they are cut"),
         Fact("Metadata", ", ".join(corpus.metadata_columns) or "none"),
     ]

@@ -10,6 +10,7 @@ from dash import Dash, Input, State, html
 from dashboard.address import Address
 from dashboard.components.browser import in_browser
 from dashboard.components.choices import search_field
+from dashboard.components.left_out import left_out
 from dashboard.components.panels import absent
 from dashboard.components.server_grid import answer_requests
 from dashboard.components.sorted_grid import sorted_grid
@@ -90,16 +91,21 @@ def layout(queries: Queries, asked: Address) -> html.Div:
 
 def missing(queries: Queries, there: list[str]) -> Any:
     """Which columns are left out because their artifacts are not there."""
-    steps = {"n_rows": "token_features", "idf": "idf"}
-    absent_steps = [step for column, step in steps.items() if column not in there]
-    if not absent_steps:
+    absent_columns = {column.heading: _step(column) for column in COLUMNS if column.name not in there}
+    if not absent_columns:
         return None
-    names = ", ".join(column.heading for column in COLUMNS if column.name not in there)
-    text: list[Any] = [
-        f"Left out, since missing or damaged: {names}. Run ",
-        html.Code(queries.command(*absent_steps)),
-    ]
+    found = left_out(queries, absent_columns)
+    text: list[Any] = [found.not_applicable] if found.not_applicable else []
+    if found.lacking:
+        run = queries.command(*dict.fromkeys(found.lacking.values()))
+        said = f"Left out, since missing or damaged: {', '.join(found.lacking)}. Run "
+        text.append(html.Div([said, html.Code(run)]))
     return html.Div(text, className="empty slim", role="status")
+
+
+def _step(column: GridColumn) -> str:
+    """The step whose artifact gives a column."""
+    return "idf" if column.name in ("document_frequency", "idf") else "token_features"
 
 
 def answer(queries: Queries, request: object, search: object) -> tuple[Any, str]:

@@ -77,7 +77,7 @@ def matches(queries: Queries, other: Queries, feature: int) -> Matches:
     return Matches(
         name=other.model_type.name,
         hook_name=hook_name(other),
-        same_model=_model(queries) == _model(other),
+        same_model=(model := _model(queries)) is not None and model == _model(other),
         nearest=_nearest(other, theirs, mine[feature]) if same_width else (),
         d_in=mine.shape[1],
         other_d_in=theirs.shape[1],

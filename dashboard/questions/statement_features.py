@@ -15,6 +15,7 @@ from dashboard.embedded import OpenedSet
 from dashboard.queries import Queries
 from dashboard.questions.differences import newcombe
 from dashboard.questions.passages import Passage, checked_text, read, uses
+from precompute.config import ImportedType
 from precompute.embeddings import readings
 from precompute.npy import open_npy
 from precompute.reading import Artifacts
@@ -33,6 +34,8 @@ STEPS = ("corpus", "activations")
 
 def reader(queries: Queries, opened: OpenedSet) -> Queries:
     """What knows the activations: the reading of the set where it is computed, or else the model type."""
+    if isinstance(queries.model_type, ImportedType):
+        return queries  # It has no model that could read.
     read = queries.tables.memo.get(("reading", opened.name), None, lambda: _reading(queries, opened))
     there = all(read.tables.fingerprint(step) for step in readings.STEPS)
     return read if there else queries

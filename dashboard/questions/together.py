@@ -160,7 +160,7 @@ def _shard(queries: Queries, number: int) -> RowsOfShard:
     store = queries.artifacts.row_store()
 
     def read() -> RowsOfShard:
-        return RowsOfShard(*(store.values(number, name) for name in ("indptr", "features", "acts")))
+        return RowsOfShard(*(store.kept(number, name) for name in ("indptr", "features", "acts")))
 
     def checked() -> RowsOfShard:
         return queries.tables.reading("activations", read)

@@ -73,7 +73,8 @@ def unembedding(queries: Queries) -> NDArray[np.float32]:
     """
     unembed = queries.tables.derived("unembed", "directions", lambda: queries.artifacts.array("unembed"))
     if unembed.shape[1] == 0:
-        raise NotApplicableError("the model has no output layer, so a feature has no effect on tokens")
+        reason = queries.artifacts.record("directions")["reason"]
+        raise NotApplicableError(f"features have no direct effect on tokens: {reason}")
     return unembed
 
 

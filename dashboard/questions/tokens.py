@@ -89,6 +89,8 @@ def known_token(queries: Queries, value: object) -> int:
     d_vocab = len(queries.vocabulary())
     is_number = isinstance(value, int) and not isinstance(value, bool)
     number = int(str(value)) if is_number or (isinstance(value, str) and DIGITS.fullmatch(value)) else -1
+    if not d_vocab:
+        raise AddressError(f"token {shortened(value)}", "nothing: no token is known", "see the features")
     if not 0 <= number < d_vocab:
         raise AddressError(
             f"token {shortened(value)}",

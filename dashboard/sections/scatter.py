@@ -67,7 +67,7 @@ def _strongest(found: Pair, places: list[tuple[int, int]]) -> Any:
     rows = [
         [
             f"{places[i][0]:,}",
-            f"{places[i][1]}",
+            f"{places[i][1]}" if places[i][1] >= 0 else "all",
             formats.decimal(float(found.first[i]), 4),
             formats.decimal(float(found.second[i]), 4),
         ]

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from precompute.corpus.texts import text_id
+from precompute.corpus.token_lists import TOKENS, list_ids, with_token_lists
 from precompute.errors import CorpusError
 
 RESERVED = ("text_index", "text_id", "n_tokens", "duplicate_of")
@@ -70,13 +71,21 @@ READERS: Mapping[str, Callable[[Path], pl.DataFrame]] = MappingProxyType(
 """The corpus formats by the ending of the file's name."""
 
 
-def read_corpus(path: Path, text_column: str = "text") -> pl.DataFrame:
+def read_corpus(
+    path: Path, text_column: str = "text", tokens_column: str | None = None, token_sets: bool = False
+) -> pl.DataFrame:
     """Read a corpus file: text_id, text, then the metadata columns; texts in file order.
 
-    A null text becomes an empty one, so that no row moves. Raises CorpusError for a file that is absent,
-    has another format, lacks the text column, or holds no text at all.
+    With a column of tokens they are in TOKENS, and say what the same text is. A null text becomes an empty
+    one, so that no row moves. Raises CorpusError for a file that is absent, has another format, lacks a
+    column that is named, or holds no text at all.
     """
-    return with_ids(_read(path), path, text_column, (*RESERVED, "text"))
+    table, reserved = _read(path), (*RESERVED, "text")
+    if tokens_column is None:
+        return with_ids(table, path, text_column, reserved)
+    listed = with_token_lists(table, tokens_column, text_column, token_sets)
+    found = with_ids(listed, path, text_column, reserved)
+    return found.with_columns(list_ids(found[TOKENS], token_sets))
 
 
 def with_ids(
@@ -98,12 +107,14 @@ def with_ids(
     texts = table[text_column].cast(pl.String).fill_null("").alias("text")
     metadata = table.drop(text_column)
     taken = {*reserved, *metadata.columns}
-    metadata = metadata.rename({name: _free(name, taken) for name in metadata.columns if name in reserved})
+    metadata = metadata.rename(
+        {name: free_name(name, taken) for name in metadata.columns if name in reserved}
+    )
     ids = pl.Series("text_id", [text_id(text) for text in texts], dtype=pl.String)
     return pl.DataFrame([ids, texts, *metadata.get_columns()])
 
 
-def _free(name: str, taken: Collection[str]) -> str:
+def free_name(name: str, taken: Collection[str]) -> str:
     """A name with underscores before it, as many as make it none of those taken."""
     while name in taken:
         name = f"_{name}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-Encode = Callable[[Sequence[str]], list[list[int]]]
-"""Token ids of each text, without special tokens."""
+Encode = Callable[[Sequence[Any]], list[list[int]]]
+"""Token ids of each text, or of each list of tokens, without special tokens."""
 
 TEXTS_PER_BATCH = 512
 
@@ -32,15 +33,17 @@ def cut_windows(  # noqa: PLR0917 - what defines a window
     n_ctx: int,
     bos_token_id: int | None,
     limit: int | None,
+    column: str = "text",
 ) -> pl.DataFrame:
     """Cut texts into examples of at most n_ctx tokens, BOS included, until `limit` examples are had.
 
-    `order` says which texts to take, first ones first; the result is in corpus order. A text without tokens
-    gives no example. Columns: SCHEMA, where `start` is the first token's offset in its text.
+    `column` holds what `encode` takes. `order` says which texts to take, first ones first; the result is in
+    corpus order. A text without tokens gives no example. Columns: SCHEMA, where `start` is the first token's
+    offset in its text.
     """
     prefix = [] if bos_token_id is None else [bos_token_id]
     width = n_ctx - len(prefix)
-    texts = corpus["text"]
+    texts = corpus[column]
     found: list[tuple[int, int, list[int]]] = []
     for first in range(0, len(order), TEXTS_PER_BATCH):
         batch = order[first : first + TEXTS_PER_BATCH]

@@ -31,7 +31,7 @@ def compute(argv: list[str]) -> int:
         return _verify(arguments, sizes)
     settings = _settings(arguments)
     if arguments.gpus:
-        from precompute.embeddings.ranks import n_processes, start_processes
+        from precompute.executors.ranks import n_processes, start_processes
 
         n = n_processes(arguments.gpus, arguments.device)
         _check_inputs(arguments, settings)
@@ -42,7 +42,7 @@ def compute(argv: list[str]) -> int:
 
 def _compute(arguments: argparse.Namespace, sizes: list[str], settings: SetSettings) -> int:
     from precompute.embeddings import compute as job
-    from precompute.embeddings.ranks import Ranks
+    from precompute.executors.ranks import Ranks
     from precompute.progress import Silent, TerminalBar
 
     ranks = Ranks.of_environment()

@@ -23,10 +23,10 @@ from precompute.embeddings.freshness import STEPS, VERSION, Freshness
 from precompute.embeddings.gathered import Gathered
 from precompute.embeddings.operations import Operations
 from precompute.embeddings.publishing import described, metadata_of, publish
-from precompute.embeddings.ranks import Ranks
 from precompute.embeddings.token_batches import TokenLists, longest_first
 from precompute.embeddings.vector_shards import ShardDirectory, VectorShard, packed, text_keys
 from precompute.errors import ArtifactMissingError, CorruptArtifactError, ModelError
+from precompute.executors.ranks import Ranks
 from precompute.npy import open_npy
 from precompute.progress import Progress, Silent
 
@@ -205,7 +205,7 @@ class SetJob:
         arrays = {name: open_npy(plan / f"{name}.npy") for name in ("ids", "indptr", "is_cut", "keys")}
         tokens = TokenLists(arrays["ids"], np.asarray(arrays["indptr"]), np.asarray(arrays["is_cut"]))
         size, ranks = self.operations.shard_texts, self.ranks
-        shards = range(0, len(tokens), size)[ranks.rank :: ranks.world_size]
+        shards = ranks.own(range(0, len(tokens), size))
         self.progress.start(sum(min(size, len(tokens) - first) for first in shards), "texts")
         for first in shards:
             part = tokens.part(first, min(len(tokens), first + size))

@@ -27,7 +27,7 @@ HALF = ("float16", "bfloat16")
 
 def load_encoder(files: EmbedderFiles, options: EncoderOptions, device: str) -> TextEncoder:
     """Load an encoder; raises ModelError for a part that cannot be used."""
-    where = device if device.startswith("cuda:") else chosen_device(device)  # type: ignore[arg-type]
+    where = chosen_device(device)
     config = _config(files.base)
     causal = _is_causal(config)
     if (options.pooling or files.pooling) == "logits" and not causal:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from precompute.config import NAME_PATTERN, CorpusConfig
+from precompute.config import NAME_PATTERN, CorpusConfig, ModelType, with_model
 from precompute.corpus.subsets import SIZES
 from precompute.embeddings.embedding_set import METADATA, STEP
 from precompute.embeddings.named import NamedSets, SetName
-from precompute.errors import UsageError
+from precompute.errors import NotApplicableError, UsageError
 from precompute.pipeline.subjects import Subject, on_texts, open_subject
 
 STEPS = ("corpus", "activations", "transpose", "example_features")
@@ -53,10 +53,19 @@ def reading_of(
     subject: Subject, sets: NamedSets, name: SetName, overrides: Mapping[str, Any] | None = None
 ) -> Subject:
     """The model type of a subject on the texts of a set, cut as those of its own corpus are."""
-    own = subject.model_type.corpus
+    own = _able_to_read(subject).corpus
     path = sets.embedding_set(name).shelf.pointer(STEP) / METADATA
     corpus = CorpusConfig(path=str(path), n_ctx=own.n_ctx, max_examples=None, prepend_bos=own.prepend_bos)
     return on_texts(subject, corpus, texts_of(name), {**OWN_SETTINGS, **(overrides or {})})
+
+
+def _able_to_read(subject: Subject) -> ModelType:
+    """The model type of a subject; raises UsageError for one that has no model to read texts with."""
+    try:
+        return with_model(subject.model_type)
+    except NotApplicableError as reason:
+        name = subject.model_type.name
+        raise UsageError(f"the model type {name} ({reason})", "one with a model", "name another") from None
 
 
 def texts_of(name: SetName) -> str:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from precompute.artifacts.digests import DigestCache
 from precompute.config import load_config
-from precompute.embeddings.ranks import Ranks
+from precompute.executors.ranks import Ranks
 from precompute.extraction.crew import Crew
 from precompute.extraction.experiment import Experiment, keep_model, open_experiment
 from precompute.extraction.options import given_settings, parser
@@ -51,21 +51,18 @@ def _run(name: str, arguments: argparse.Namespace) -> int:
     experiment = _experiment(arguments)
     operations = Operations(arguments.pipeline, arguments.batch_size, arguments.device)
     crew = Crew(experiment, operations, ranks, _warn)
-    if not ranks.leads:
-        return _follow(crew)
-    plans = _plans(name, arguments, crew)
-    if arguments.status:
-        return _show_states(plans)
-    check_writable(experiment.directory)
-    if arguments.model is not None:
-        keep_model(experiment)
-    ranks.open()
-    try:
+    with crew.team:
+        if not ranks.leads:
+            crew.team.follow()
+            return 0
+        plans = _plans(name, arguments, crew)
+        if arguments.status:
+            return _show_states(plans)
+        check_writable(experiment.directory)
+        if arguments.model is not None:
+            keep_model(experiment)
         for trait, plan in plans:
             _compute(trait, plan, LAST_STAGES[name], arguments.force)
-        crew.dismiss()
-    finally:
-        ranks.close()
     return 0
 
 
@@ -76,15 +73,6 @@ def _experiment(arguments: argparse.Namespace) -> Experiment:
     if "dtype" in arguments:
         changes["dtype"] = arguments.dtype
     return dataclasses.replace(found, model=found.model.model_copy(update=changes))
-
-
-def _follow(crew: Crew) -> int:
-    crew.ranks.open()
-    try:
-        crew.follow()
-    finally:
-        crew.ranks.close()
-    return 0
 
 
 def _plans(name: str, arguments: argparse.Namespace, crew: Crew) -> list[tuple[Trait, TraitPlan]]:

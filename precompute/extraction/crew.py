@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.embeddings.ranks import Ranks
+from precompute.executors.ranks import Ranks, Team
 from precompute.extraction.capture import Vectors
 from precompute.extraction.definition import examples_of, read_definition
 from precompute.extraction.experiment import Experiment
@@ -33,7 +33,7 @@ from precompute.extraction.soundness import check_rows
 from precompute.extraction.tasks import CaptureTask, GenerateTask, Operations, Task
 from precompute.extraction.text_model import TextModel
 from precompute.models.threads import suit_threads
-from precompute.progress import Progress, Silent
+from precompute.progress import Progress
 
 
 class Crew:
@@ -48,6 +48,7 @@ class Crew:
     ) -> None:
         self.experiment, self.operations, self.ranks = experiment, operations, ranks or Ranks()
         self._warn = warn
+        self.team = Team(self.ranks, self._do)
 
     @cached_property
     def model(self) -> TextModel:
@@ -62,22 +63,6 @@ class Crew:
         check_rows(loaded.language_model)
         return loaded
 
-    def lead(self, task: Task, progress: Progress) -> None:
-        """Do a task together with the others, who follow."""
-        self.ranks.told(task)
-        self._do(task, progress)
-        self.ranks.wait()
-
-    def follow(self) -> None:
-        """Do what the leading process says until it has nothing more to say."""
-        while (task := self.ranks.told(None)) is not None:
-            self._do(task, Silent())
-            self.ranks.wait()
-
-    def dismiss(self) -> None:
-        """Tell the others that all is done."""
-        self.ranks.told(None)
-
     def _do(self, task: Task, progress: Progress) -> None:
         if isinstance(task, GenerateTask):
             self._generate(task, progress)
@@ -87,7 +72,7 @@ class Crew:
     def _own(self, n: int) -> list[tuple[int, int, int]]:
         """Number, first and stop of the shards of this rank."""
         shards = [(number, first, stop) for number, (first, stop) in enumerate(shard_borders(n))]
-        return shards[self.ranks.rank :: self.ranks.world_size]
+        return list(self.ranks.own(shards))
 
     def _generate(self, task: GenerateTask, progress: Progress) -> None:
         n = 2 * task.settings.n_examples

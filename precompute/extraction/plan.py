@@ -123,7 +123,7 @@ def plan_of(trait: Trait, chosen: TraitSettings, crew: Crew | None, capture: boo
         asked = chosen.capture if capture and crew.operations.pipeline != "serial" else None
         place = captured_directory(shelf, generation, chosen.capture)
         task = GenerateTask(trait.name, out / GENERATED_SHARDS, chosen.generation, asked, place)
-        crew.lead(task, progress)
+        crew.team.lead(task, progress)
         write_generated(definition, chosen.generation, crew, out)
 
     generation = Wanted(GENERATION, generate, chosen.generation.model_dump(mode="json"), sources)
@@ -144,7 +144,7 @@ def plan_of(trait: Trait, chosen: TraitSettings, crew: Crew | None, capture: boo
         place = captured_directory(shelf, generation, chosen.capture)
         texts = shelf.current(GENERATION.name) / GENERATED_SHARDS
         task = CaptureTask(texts, 2 * chosen.generation.n_examples, chosen.capture, place)
-        crew.lead(task, progress)
+        crew.team.lead(task, progress)
         write_activations(place, task.n_examples, chosen.capture, out / ACTIVATIONS_DIRECTORY)
 
     activations = Wanted(ACTIVATIONS, capture_all, chosen.capture.model_dump(mode="json"), {}, (generation,))

@@ -25,8 +25,11 @@ def votes(context: StepContext) -> pl.DataFrame:
     output layer, another to the tokens that it promotes most, in proportion to its effect on them. Tokens
     that differ only in case or surrounding space count as one form, in lower case; blank ones have none.
     """
-    near = context.table("tfidf").select("feature", "token", score=pl.col("tfidf").cast(pl.Float64))
-    return pl.concat([_shared(near), _shared(promoted(context))])
+    tables = [promoted(context)]
+    if context.has("tfidf.parquet"):
+        near = context.table("tfidf").select("feature", "token", score=pl.col("tfidf").cast(pl.Float64))
+        tables.insert(0, near)
+    return pl.concat(_shared(table) for table in tables)
 
 
 def promoted(context: StepContext) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from precompute.executors import map_ordered
 from precompute.features.soundness import checked_features, checked_indptr
 from precompute.pipeline.step import Step, StepContext
 from precompute.stores.layout import feature_dtype
@@ -66,25 +66,24 @@ class Moments:
 
 def run(context: StepContext) -> None:
     """Write `coactivations.parquet`."""
-    store, settings = context.row_store(), context.settings
-    listed = context.features(store.d_sae)
-    rows = sample_rows(store, settings.coactivation_max_rows, settings.seed)
-    moments = feature_moments(rows)
+    listed = context.features(context.row_store().d_sae)
     pieces = [
         range(start, min(start + FEATURES_AT_ONCE, listed.stop))
         for start in range(listed.start, listed.stop, FEATURES_AT_ONCE)
     ]
     context.progress.start(len(listed), "features")
-    tables = map_ordered(
-        lambda piece: pairs_table(piece, rows, moments, settings.n_coactivations),
-        pieces,
-        context.operations.workers,
-    )
     parts = [pl.DataFrame(schema=SCHEMA)]
-    for piece, table in zip(pieces, tables, strict=True):
+    for piece, table in zip(pieces, context.map(_pairing, pieces), strict=True):
         parts.append(table)
         context.progress.advance(len(piece))
     context.write_table("coactivations", pl.concat(parts))
+
+
+def _pairing(context: StepContext) -> Callable[[range], pl.DataFrame]:
+    settings = context.settings
+    rows = sample_rows(context.row_store(), settings.coactivation_max_rows, settings.seed)
+    moments = feature_moments(rows)
+    return lambda piece: pairs_table(piece, rows, moments, settings.n_coactivations)
 
 
 def sample_rows(store: RowStore, max_rows: int, seed: int) -> SampledRows:

@@ -2,60 +2,89 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from precompute.config import CorpusConfig, ModelType
+from precompute.config import ModelType, with_model
+from precompute.corpus.location import corpus_file
 from precompute.corpus.readers import read_corpus
-from precompute.corpus.snapshot import snapshot_file
 from precompute.corpus.subsets import held_out_mask, seeded_order
-from precompute.corpus.windows import cut_windows, n_rows
+from precompute.corpus.token_lists import TOKENS, check_sets, id_lookup, written
+from precompute.corpus.windows import Encode, cut_windows, n_rows
 from precompute.errors import CorpusError
+from precompute.features import imported_corpus
 from precompute.models.language_model import load_tokenizer
 from precompute.models.preflight import check_model_type
 from precompute.models.tokenizing import bos_token_id, text_encoder
 from precompute.models.tokens import vocabulary
-from precompute.pipeline.step import Step, StepContext
+from precompute.pipeline.step import OnStore, Step, StepContext
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def corpus_file(corpus: CorpusConfig, data_dir: Path) -> Path:
-    """The file that holds the corpus: the user's, or the snapshot of the built-in one."""
-    return snapshot_file(data_dir) if corpus.builtin else Path(corpus.path or "")
-
-
 def run(context: StepContext) -> None:
     """Read, choose and cut the texts; see DESIGN for the columns."""
-    model_type, settings = context.model_type, context.settings
+    model_type, settings = with_model(context.model_type), context.settings
     config = model_type.corpus
     column = "text" if config.builtin else config.text_column
-    table = read_corpus(corpus_file(config, context.data_dir), column)
+    path = corpus_file(config, context.data_dir)
+    table = read_corpus(path, column, config.tokens_column, config.token_sets)
     tokenizer = load_tokenizer(model_type.model, model_type.revision)
     held_out = held_out_mask(table, config.held_out)
     order = seeded_order(table["text_id"], settings.seed)
     context.progress.start(2, "parts")
-    encode = text_encoder(tokenizer)
+    tokens = _vocabulary(tokenizer, model_type)
     bos = bos_token_id(tokenizer, model_type)
-    windows = cut_windows(table, order[~held_out[order]], encode, config.n_ctx, bos, config.max_examples)
+    if config.tokens_column is not None:
+        table = _with_ids_of_tokens(table, tokenizer, tokens, config.token_sets)
+    if config.token_sets:
+        check_sets(table, config.n_ctx - (bos is not None))
+    cut = _cutter(table, tokenizer, config.n_ctx, bos)
+    windows = cut(order[~held_out[order]], config.max_examples)
     context.progress.advance()
     if windows.height == 0:
         raise CorpusError("a corpus whose texts give no token", "at least one", "check the corpus")
     evaluated = _evaluation_order(order, held_out, windows)
-    held = cut_windows(
-        table, evaluated, encode, config.n_ctx, bos, _enough(windows, settings.quality_max_rows)
-    )
+    held = cut(evaluated, _enough(windows, settings.quality_max_rows))
     context.progress.advance()
+    table = table.drop(TOKENS, strict=False)
     context.write_table("windows", windows)
     context.write_table("held_out_windows", held)
     context.write_table("corpus", _with_counts(table, windows, held))
-    context.write_table("vocabulary", _vocabulary(tokenizer, model_type))
+    context.write_table("vocabulary", tokens)
     context.write_record("corpus", _record(table, windows, held, bool(held_out.any()), bos, config.n_ctx))
+
+
+def _with_ids_of_tokens(
+    table: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, tokens: pl.DataFrame, as_sets: bool
+) -> pl.DataFrame:
+    """The lists as ids, and where only they were given, their tokens' own texts as the text."""
+    look_up = id_lookup(tokenizer.get_vocab(), tokens.height)
+    ids = pl.Series(TOKENS, look_up(table[TOKENS].to_list()), dtype=pl.List(pl.Int64))
+    names = tokens["token"].to_list()
+    shown = [(" " if as_sets else "").join(names[token] for token in listed) for listed in ids]
+    only_lists = table["text"] == written(table[TOKENS])
+    text = pl.when(only_lists).then(pl.Series("text", shown, dtype=pl.String)).otherwise(pl.col("text"))
+    return table.with_columns(ids, text.alias("text"))
+
+
+def _cutter(
+    table: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, n_ctx: int, bos: int | None
+) -> Callable[[NDArray[np.int64], int | None], pl.DataFrame]:
+    """What cuts the texts of an order into windows, whether they are texts or lists of tokens."""
+    listed = TOKENS in table.columns
+    encode: Encode = _as_they_are if listed else text_encoder(tokenizer)
+    column = TOKENS if listed else "text"
+    return lambda order, limit: cut_windows(table, order, encode, n_ctx, bos, limit, column)
+
+
+def _as_they_are(lists: Sequence[Any]) -> list[list[int]]:
+    return list(lists)
 
 
 def _evaluation_order(
@@ -134,6 +163,11 @@ STEP = Step(
         "corpus.json",
     ),
     sources=("corpus", "tokenizer"),
+    on_store=OnStore(
+        "Lists the examples of the imported store with their metadata, and the vocabulary.",
+        imported_corpus.run,
+        ("store", "tokenizer"),
+    ),
     settings=("seed", "quality_max_rows"),
     run=run,
     seconds_per_million=0.5,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.config import with_model
 from precompute.errors import NotApplicableError
-from precompute.pipeline.step import Step, StepContext
+from precompute.features.imported_corpus import imported_type
+from precompute.pipeline.step import OnStore, Step, StepContext
 from precompute.stores.row_store import RowStore
 
 
@@ -16,7 +18,7 @@ def run(context: StepContext) -> None:
     from precompute.models.unembedding import effective_unembedding
 
     context.progress.start(2, "parts")
-    reader = SAEReader.load(context.model_type, context.operations.device)
+    reader = SAEReader.load(with_model(context.model_type), context.operations.device)
     _save(context, "directions", reader.sae.decoder_directions().cpu().numpy())
     context.progress.advance()
     s = inverse_sigma(context.row_store())
@@ -46,6 +48,22 @@ def _save(context: StepContext, name: str, array: NDArray[np.float32]) -> None:
     np.save(context.out / f"{name}.npy", np.ascontiguousarray(array, dtype=np.float32), allow_pickle=False)
 
 
+def of_sae_alone(context: StepContext) -> None:
+    """The same where activations were imported: without a model, directions lead to no token."""
+    from precompute.models.sae.registry import load_sae
+
+    sae = imported_type(context).sae
+    if sae is None:
+        raise NotApplicableError("the model type names no `sae`, so features have no known directions")
+    directions = load_sae(sae).decoder_directions().cpu().numpy()
+    _save(context, "directions", directions)
+    _save(context, "unembed", np.zeros((directions.shape[1], 0), dtype=np.float32))
+    reason = "the activations were imported without a model"
+    context.write_record(
+        "directions", {"inverse_sigma": None, "norm": None, "tokens": False, "reason": reason}
+    )
+
+
 STEP = Step(
     name="directions",
     version=1,
@@ -54,5 +72,6 @@ STEP = Step(
     run=run,
     inputs=("activations",),
     sources=("model", "sae"),
+    on_store=OnStore("Decoder directions of the SAE, for cosines without torch.", of_sae_alone, ("sae",)),
     seconds_per_million=0.1,
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.executors import map_ordered
 from precompute.pipeline.step import Step, StepContext
 from precompute.stores.layout import feature_dtype
 from precompute.stores.row_store import RowStore
@@ -22,11 +22,21 @@ class ExampleFeatures:
 
     indptr: NDArray[np.int64]
     """int64 [n_examples + 1]: where each example's entries lie in the other arrays."""
-    features: NDArray[np.int64]
+    features: NDArray[Any]
     max_acts: NDArray[np.float32]
     """Greatest activation of the feature on the example."""
-    counts: NDArray[np.int64]
+    counts: NDArray[Any]
     """Rows of the example on which the feature fires."""
+
+    def stored(self, d_sae: int) -> ExampleFeatures:
+        """In the types in which they are kept, which are smaller."""
+        types = stored_types(d_sae)
+        return ExampleFeatures(self.indptr, *(getattr(self, name).astype(types[name]) for name in types))
+
+
+def stored_types(d_sae: int) -> dict[str, str]:
+    """The types of the arrays on disk."""
+    return {"features": feature_dtype(d_sae), "max_acts": "float32", "counts": "uint32"}
 
 
 def shard_examples(store: RowStore, number: int, listed: range) -> ExampleFeatures:
@@ -34,44 +44,47 @@ def shard_examples(store: RowStore, number: int, listed: range) -> ExampleFeatur
     from precompute.features.kernels.example_maxima import example_maxima
 
     offsets = store.example_offsets
-    owners = np.asarray(store.array(number, "example")[:])
+    owners = store.values(number, "example")
     first_rows = np.searchsorted(owners, np.arange(offsets[number], offsets[number + 1] + 1))
-    row_indptr = np.asarray(store.array(number, "indptr")[:], dtype=np.int64)
-    features = np.array(store.array(number, "features")[:], dtype=np.int64)
-    acts = np.array(store.array(number, "acts")[:], dtype=np.float32)
+    row_indptr = store.values(number, "indptr").astype(np.int64)
+    features = store.values(number, "features").astype(np.int64)
+    acts = store.values(number, "acts").astype(np.float32)
     found = example_maxima(row_indptr[first_rows], features, acts, listed.start, listed.stop, store.d_sae)
     return ExampleFeatures(*found)
 
 
-def _shards(context: StepContext, store: RowStore) -> Iterator[ExampleFeatures]:
+def _finding(context: StepContext) -> Callable[[int], ExampleFeatures]:
+    store = context.row_store()
     listed = context.features(store.d_sae)
+    return lambda number: shard_examples(store, number, listed).stored(store.d_sae)
 
-    def one(number: int) -> ExampleFeatures:
-        return shard_examples(store, number, listed)
 
-    for found in map_ordered(one, range(store.n_shards), context.operations.workers):
-        context.progress.advance(len(found.indptr) - 1)
-        yield found
+def _measuring(context: StepContext) -> Callable[[int], NDArray[np.int64]]:
+    find = _finding(context)
+    return lambda number: np.diff(find(number).indptr)
 
 
 def run(context: StepContext) -> None:
     """Write example_features/ in two passes over the shards: lengths first, since a file needs its length."""
     store = context.row_store()
     context.progress.start(2 * store.n_examples, "examples")
-    lengths = [np.diff(found.indptr) for found in _shards(context, store)]
+    lengths = []
+    for length in context.map(_measuring, range(store.n_shards)):
+        lengths.append(length)
+        context.progress.advance(len(length))
     indptr = np.concatenate([[0], *lengths]).cumsum().astype(np.int64)
     directory = context.out / DIRECTORY
     directory.mkdir(exist_ok=True)
     np.save(directory / "indptr.npy", indptr, allow_pickle=False)
-    types = {"features": feature_dtype(store.d_sae), "max_acts": "float32", "counts": "uint32"}
     arrays = {
         name: np.lib.format.open_memmap(
             directory / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=(int(indptr[-1]),)
         )
-        for name, dtype in types.items()
+        for name, dtype in stored_types(store.d_sae).items()
     }
     end = 0
-    for found in _shards(context, store):
+    for found in context.map(_finding, range(store.n_shards)):
+        context.progress.advance(len(found.indptr) - 1)
         begin, end = end, end + len(found.features)
         for name, array in arrays.items():
             array[begin:end] = getattr(found, name)

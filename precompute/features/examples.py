@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,8 +28,6 @@ SCHEMA = {
     "activation": pl.Float32,
 }
 """Columns of the table. A near miss is an example and no row: its row and position are null."""
-STRONGEST = -1
-"""Stands for a seed where entries are not drawn, but chosen by their strength."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,13 @@ class Bands:
     """float64 [n_features, n_bands - 1]: a value equal to an edge belongs to the band below."""
 
 
-def top_band(block: FeatureBlock) -> Bands:
-    """One band of all activations."""
-    return Bands(("top",), -np.inf, np.zeros((block.n_features, 0)))
-
-
 def quantile_bands(quantiles: NDArray[np.float64]) -> Bands:
     """Bands of equally many of a feature's non-zero activations, up to ties.
 
     `quantiles` float64 [n_features, n_bands]: at 1/n, 2/n, ... up to 1, the largest activation.
     """
     names = tuple(f"q{i + 1}" for i in range(quantiles.shape[1]))
-    return Bands(names, -np.inf, np.ascontiguousarray(quantiles[:, :-1]))
+    return Bands(names, -np.inf, quantiles[:, :-1])
 
 
 def value_bands(largest: NDArray[np.float64], n_bands: int) -> Bands:
@@ -77,12 +72,12 @@ def value_bands(largest: NDArray[np.float64], n_bands: int) -> Bands:
 
 def run(context: StepContext) -> None:
     """Write `examples.parquet`."""
-    store, settings = context.row_store(), context.settings
-    corpus = _corpus(context, store)
-    tables = map_blocks(
-        context, context.feature_store(), lambda block: block_examples(block, corpus, settings)
-    )
-    context.write_table("examples", pl.concat([pl.DataFrame(schema=SCHEMA), *tables]))
+    context.write_table("examples", pl.concat([pl.DataFrame(schema=SCHEMA), *map_blocks(context, _choosing)]))
+
+
+def _choosing(context: StepContext) -> Callable[[FeatureBlock], pl.DataFrame]:
+    corpus = _corpus(context, context.row_store())
+    return lambda block: block_examples(block, corpus, context.settings)
 
 
 def _corpus(context: StepContext, store: RowStore) -> Corpus:
@@ -101,30 +96,42 @@ def _corpus(context: StepContext, store: RowStore) -> Corpus:
 
 def block_examples(block: FeatureBlock, corpus: Corpus, settings: Settings) -> pl.DataFrame:
     """The table of one block of features."""
-    n, n_bands, seed = settings.n_band_examples, settings.n_bands, settings.seed
-    top = _chosen(block, corpus, top_band(block), settings.n_top_examples, STRONGEST)
+    from precompute.features.kernels.selection import strongest
+
+    n_bands = settings.n_bands
+    top = strongest(*_entries_of(block, corpus), settings.n_top_examples)
     quantiles = block_quantiles(block, [(i + 1) / n_bands for i in range(n_bands)])
-    quantile, value = quantile_bands(quantiles), value_bands(quantiles[:, -1], n_bands)
+    kinds = quantile_bands(quantiles), value_bands(quantiles[:, -1], n_bands)
+    drawn = _drawn(block, corpus, kinds, settings)
     parts = [
-        _entries(block, corpus, top_band(block), top),
-        _entries(block, corpus, quantile, _chosen(block, corpus, quantile, n, seed)),
-        _entries(block, corpus, value, _chosen(block, corpus, value, n, seed)),
-        _misses(block, corpus, top[:, 0], settings.n_near_misses),
+        _entries(block, corpus, ("top",), top[:, None]),
+        *(_entries(block, corpus, kind.names, found) for kind, found in zip(kinds, drawn, strict=True)),
+        _misses(block, corpus, top, settings.n_near_misses),
     ]
     bands = pl.concat(part.with_columns(order=pl.lit(i)) for i, part in enumerate(parts))
     return bands.sort("feature", "order", "band_number", "rank").select(*SCHEMA)
 
 
-def _chosen(block: FeatureBlock, corpus: Corpus, bands: Bands, n: int, seed: int) -> NDArray[np.int64]:
-    """int64 [n_features, n_bands, n]: chosen entries of the block, -1 for none."""
-    from precompute.features.kernels.selection import choose
-
-    where = (block.indptr, block.rows, block.acts, corpus.row_example, corpus.example_text)
-    return choose(*where, bands.above, bands.edges, block.first, seed, n)
+def _entries_of(block: FeatureBlock, corpus: Corpus) -> tuple[Any, Any, Any, Any, Any]:
+    """What kernels that choose entries look at."""
+    return block.indptr, block.rows, block.acts, corpus.row_example, corpus.example_text
 
 
-def _entries(block: FeatureBlock, corpus: Corpus, bands: Bands, chosen: NDArray[np.int64]) -> pl.DataFrame:
-    """A table of chosen entries, each band in the order of activation, the strongest first."""
+def _drawn(
+    block: FeatureBlock, corpus: Corpus, kinds: Sequence[Bands], settings: Settings
+) -> NDArray[np.int64]:
+    """int64 [n_kinds, n_features, n_bands, n]: drawn entries of the block, -1 for none."""
+    from precompute.features.kernels.selection import draw
+
+    above, edges = np.array([kind.above for kind in kinds]), np.stack([kind.edges for kind in kinds])
+    entries = _entries_of(block, corpus)
+    return draw(*entries, above, edges, block.first, settings.seed, settings.n_band_examples)
+
+
+def _entries(
+    block: FeatureBlock, corpus: Corpus, names: tuple[str, ...], chosen: NDArray[np.int64]
+) -> pl.DataFrame:
+    """A table of chosen entries [n_features, n_bands, n], each band's in the order of activation."""
     feature, band, _ = np.nonzero(chosen >= 0)
     entry = chosen[chosen >= 0]
     order = np.lexsort((block.rows[entry], -block.acts[entry], band, feature))
@@ -132,7 +139,7 @@ def _entries(block: FeatureBlock, corpus: Corpus, bands: Bands, chosen: NDArray[
     rows = block.rows[entry]
     return _table(
         block.first + feature,
-        bands.names,
+        names,
         band,
         row=rows,
         example=corpus.row_example[rows],
@@ -145,7 +152,7 @@ def _misses(block: FeatureBlock, corpus: Corpus, top: NDArray[np.int64], n: int)
     """A table of near misses, the nearest first."""
     entries = block.rows[np.maximum(top, 0)] if len(block.rows) else np.zeros_like(top)
     examples = np.where(top >= 0, corpus.row_example[entries].astype(np.int64), -1)
-    found = near_misses(block, examples, corpus.candidates, corpus.row_example, n)
+    found = near_misses(block, examples, corpus.candidates, n)
     feature, _ = np.nonzero(found >= 0)
     return _table(
         block.first + feature,

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from precompute.features.cluster_labels import cluster_labels, votes
 from precompute.geometry.clusters import OUTSIDE, find_clusters
-from precompute.geometry.knn import Neighbors, nearest
+from precompute.geometry.knn import Neighbors, nearest_on
 from precompute.geometry.layout import fuzzy_graph, lay_out, principal_plane
+from precompute.npy import open_npy
 from precompute.pipeline.step import Step, StepContext
 
 
-def neighbor_graph(
-    context: StepContext, directions: Float32[np.ndarray, "n d"], present: Int64[np.ndarray, " n_present"]
-) -> Neighbors:
+def neighbor_graph(context: StepContext, present: Int64[np.ndarray, " n_present"]) -> Neighbors:
     """The nearest among the present directions, numbered by their place in `present`.
 
     Read from neighbors.parquet if that lists as many as needed for all of them, else computed; the same
@@ -30,8 +31,22 @@ def neighbor_graph(
         index = np.searchsorted(present, listed["neighbor"].to_numpy()).reshape(shape)
         return Neighbors(index, listed["cosine"].to_numpy().astype(np.float64).reshape(shape))
     context.progress.start(len(present), "features")
-    found = nearest(directions[present], size, context.operations.workers, context.progress.advance)
+    load = partial(present_directions, context.files["directions.npy"])
+    found = nearest_on(context.executor, load, size, context.progress.advance, context.out)
     return Neighbors(found.index, found.cosine.astype(np.float32).astype(np.float64))
+
+
+def has_direction(directions: Float32[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
+    """Which are not of norm zero."""
+    found: Bool[np.ndarray, " n"] = np.any(directions != 0, axis=1)
+    return found
+
+
+def present_directions(path: Path) -> Float32[np.ndarray, "n_present d"]:
+    """Those of a file that are not of norm zero."""
+    directions: Float32[np.ndarray, "n d"] = open_npy(path)
+    found: Float32[np.ndarray, "n_present d"] = directions[has_direction(directions)]
+    return found
 
 
 @dataclass(frozen=True)
@@ -47,12 +62,12 @@ class Drawn:
 def draw_map(context: StepContext) -> Drawn:
     """Every feature's place in the plane, and its cluster; both from one neighbour graph."""
     settings, directions = context.settings, context.array("directions")
-    present = np.flatnonzero(np.any(directions != 0, axis=1))
+    present = np.flatnonzero(has_direction(directions))
     points = np.full((len(directions), 2), np.nan, dtype=np.float32)
     clusters = np.full(len(directions), OUTSIDE, dtype=np.int32)
     if not len(present):
         return Drawn(points, clusters)
-    edges = fuzzy_graph(neighbor_graph(context, directions, present))
+    edges = fuzzy_graph(neighbor_graph(context, present))
     clusters[present] = find_clusters(edges, len(present), settings.cluster_min_size, settings.seed)
     start = principal_plane(directions[present])
     context.progress.start(settings.map_epochs, "epochs")
@@ -83,6 +98,7 @@ STEP = Step(
     outputs=("feature_map.parquet",),
     run=run,
     inputs=("corpus", "directions", "tfidf", "neighbors"),
+    does_without=("tfidf",),
     settings=("map_neighbors", "map_epochs", "cluster_min_size", "seed", "features"),
     seconds_per_million=1.0,
 )

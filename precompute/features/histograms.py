@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 import numpy as np
 import polars as pl
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from precompute.command_line import CommandParser, run_command
 from precompute.errors import UsageError
-from precompute.executors import map_ordered
-from precompute.features.blocks import listed_block
+from precompute.executors.executor import Executor
+from precompute.executors.local import Threads
+from precompute.features.blocks import pieces, read_piece
 from precompute.features.soundness import checked_features
 from precompute.features.totals import feature_totals
 from precompute.features.transpose import transpose
@@ -24,11 +26,15 @@ from precompute.pipeline.step import Step, StepContext
 from precompute.progress import Progress, TerminalBar
 from precompute.settings import Settings
 from precompute.stores.feature_store import FeatureBlock, FeatureStore
-from precompute.stores.layout import FEATURES_PER_BLOCK, STORE_FILE, read_info
+from precompute.stores.layout import STORE_FILE, read_info
+from precompute.stores.places import Place, local
 from precompute.stores.row_store import RowStore
 
 LARGE = 2.0**30
 """From here on half a unit is too little for 10,000 bins that differ in float64."""
+
+SHARDS_AT_ONCE = 8
+"""Shards that `fast` counts into one table, which is what travels: few megabytes for many non-zeros."""
 
 
 @dataclass(frozen=True)
@@ -74,48 +80,57 @@ def bins_over(smallest: NDArray[np.float64], largest: NDArray[np.float64], n_bin
         return Bins(low, high, (high - low) / n_bins, n_bins)
 
 
-def count_row_major(store: RowStore, n_bins: int, workers: int, progress: Progress) -> Histograms:
-    """Method `fast`: one pass over the rows; each worker counts all features into a table of its own."""
+def count_row_major(store: RowStore, n_bins: int, executor: Executor, progress: Progress) -> Histograms:
+    """Method `fast`: one pass over the rows; all features of some shards are counted into one table."""
+    numbers = range(store.n_shards)
+    groups = [numbers[start : start + SHARDS_AT_ONCE] for start in numbers[::SHARDS_AT_ONCE]]
+    counts = np.zeros((store.d_sae, n_bins), np.uint32)
+    progress.start(store.info.n_nonzero, "non-zeros")
+    found = executor.map(partial(_row_counting, store.root, n_bins), groups, local(store.root))
+    for group, counted in zip(groups, found, strict=True):
+        counts += counted
+        progress.advance(sum(store.info.shards[number].n_nonzero for number in group))
+    return Histograms(0, _total_bins(store, n_bins), counts)
+
+
+def _total_bins(store: RowStore, n_bins: int) -> Bins:
+    totals = feature_totals(store)
+    return bins_over(totals.smallest, totals.largest, n_bins)
+
+
+def _row_counting(root: Place, n_bins: int) -> Callable[[range], NDArray[np.uint32]]:
     from precompute.features.kernels.bins import count_rows
 
-    totals, tables = feature_totals(store), SimpleQueue[NDArray[np.uint32]]()
-    bins = bins_over(totals.smallest, totals.largest, n_bins)
+    store = RowStore(root)
+    bins = _total_bins(store, n_bins)
 
-    def count_shard(number: int) -> int:
-        try:
-            counts = tables.get_nowait()
-        except Empty:
-            counts = np.zeros((store.d_sae, n_bins), np.uint32)
-        features = checked_features(store, number)
-        acts = np.array(store.values(number, "acts"), dtype=np.float32)
-        count_rows(features, acts, bins.low, bins.high, bins.width, counts)
-        tables.put(counts)
-        return len(acts)
+    def counted(shards: range) -> NDArray[np.uint32]:
+        counts = np.zeros((store.d_sae, n_bins), np.uint32)
+        for number in shards:
+            features = checked_features(store, number)
+            acts = np.array(store.values(number, "acts"), dtype=np.float32)
+            count_rows(features, acts, bins.low, bins.high, bins.width, counts)
+        return counts
 
-    progress.start(store.info.n_nonzero, "non-zeros")
-    for n_counted in map_ordered(count_shard, range(store.n_shards), workers):
-        progress.advance(n_counted)
-    counts = np.zeros((store.d_sae, n_bins), np.uint32)
-    while not tables.empty():
-        counts += tables.get()
-    return Histograms(0, bins, counts)
+    return counted
 
 
 def count_feature_major(
-    store: FeatureStore, listed: range, n_bins: int, workers: int, progress: Progress
+    store: FeatureStore, listed: range, n_bins: int, executor: Executor, progress: Progress
 ) -> Histograms:
     """Method `parallel`: blocks of features, several at the same time."""
-    numbers = range(listed.start // FEATURES_PER_BLOCK, -(-listed.stop // FEATURES_PER_BLOCK))
     progress.start(len(listed), "features")
     parts = [Histograms(listed.start, _no_bins(n_bins), np.zeros((0, n_bins), np.uint32))]
-    for part in map_ordered(
-        lambda number: count_block_of(listed_block(store, number, listed), n_bins),
-        numbers if listed else (),
-        workers,
-    ):
+    counting = partial(_block_counting, store.root, n_bins)
+    for part in executor.map(counting, pieces(store.feature_indptr, listed), local(store.root)):
         parts.append(part)
         progress.advance(len(part.counts))
     return _joined(parts)
+
+
+def _block_counting(root: Place, n_bins: int) -> Callable[[range], Histograms]:
+    store = FeatureStore(root)
+    return lambda features: count_block_of(read_piece(store, features), n_bins)
 
 
 def count_block_of(block: FeatureBlock, n_bins: int) -> Histograms:
@@ -173,12 +188,14 @@ def histogram_table(histograms: Histograms, listed: range, n_rows: int) -> pl.Da
 
 def run(context: StepContext) -> None:
     """Write `histograms.parquet` by the method that the operations choose; both give the same."""
-    rows, n_bins, workers = context.row_store(), context.settings.n_bins, context.operations.workers
+    rows, n_bins = context.row_store(), context.settings.n_bins
     listed = context.features(rows.d_sae)
     if context.operations.method == "fast":
-        found = count_row_major(rows, n_bins, workers, context.progress)
+        found = count_row_major(rows, n_bins, context.executor, context.progress)
     else:
-        found = count_feature_major(context.feature_store(), listed, n_bins, workers, context.progress)
+        found = count_feature_major(
+            context.feature_store(), listed, n_bins, context.executor, context.progress
+        )
     context.write_table("histograms", histogram_table(found, listed, rows.n_rows))
 
 
@@ -207,17 +224,17 @@ def histograms_of(
         return _feature_major_table(path, n_bins, workers, progress)
     rows = RowStore(path)
     if method != "parallel":
-        found = count_row_major(rows, n_bins, workers, progress)
+        found = count_row_major(rows, n_bins, Threads(workers), progress)
         return histogram_table(found, range(rows.d_sae), rows.n_rows)
     with tempfile.TemporaryDirectory(prefix="lightwell-") as scratch:
-        transpose(rows, Path(scratch), "npy", workers, progress)
+        transpose(rows, Path(scratch), "npy", Threads(workers), progress)
         return _feature_major_table(Path(scratch), n_bins, workers, progress)
 
 
 def _feature_major_table(path: Path, n_bins: int, workers: int, progress: Progress) -> pl.DataFrame:
     store = FeatureStore(path)
     listed = range(store.d_sae)
-    found = count_feature_major(store, listed, n_bins, workers, progress)
+    found = count_feature_major(store, listed, n_bins, Threads(workers), progress)
     return histogram_table(found, listed, store.n_rows)
 
 

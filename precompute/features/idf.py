@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from precompute.command_line import CommandParser, run_command
-from precompute.errors import StoreError
+from precompute.errors import NotApplicableError, StoreError
 from precompute.features.vocabulary import Vocabulary, read_vocabulary
 from precompute.pipeline.step import Step, StepContext
 from precompute.progress import Progress, Silent
@@ -59,8 +59,10 @@ def idf_table(store: RowStore, vocabulary: Vocabulary, progress: Progress) -> pl
 
 def run(context: StepContext) -> None:
     """Write idf.parquet."""
-    vocabulary = read_vocabulary(context)
-    context.write_table("idf", idf_table(context.row_store(), vocabulary, context.progress))
+    store = context.row_store()
+    if not any(shard.n_tokens for shard in store.info.shards):
+        raise NotApplicableError("no token of the store's examples is known")
+    context.write_table("idf", idf_table(store, read_vocabulary(context), context.progress))
 
 
 STEP = Step(

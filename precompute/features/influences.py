@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +11,30 @@ import polars as pl
 
 from precompute.command_line import CommandParser, run_command
 from precompute.errors import UsageError
-from precompute.features.effects import EffectTile, context_tiles
+from precompute.features.effects import EffectTile, map_tiles
 from precompute.features.rankings import DIRECTIONS, ranking_table
+from precompute.models.legacy import OPTION
+from precompute.models.sae.registry import make_readable
 from precompute.pipeline.step import Step, StepContext
 from precompute.settings import Settings
 
 
 def run(context: StepContext) -> None:
     """Write influences.parquet."""
-    table = influences(context_tiles(context), context.settings.top_k)
+    table = _in_order(map_tiles(context, _ranking))
     context.write_table("influences", with_tokens(table, context.table("vocabulary")))
+
+
+def _ranking(context: StepContext) -> Callable[[EffectTile], pl.DataFrame]:
+    return lambda tile: _tile_table(tile, context.settings.top_k)
 
 
 def influences(tiles: Iterable[EffectTile], top_k: int) -> pl.DataFrame:
     """feature, direction, rank, token_id, influence: the top_k tokens each way of every feature."""
-    tables = [_tile_table(tile, top_k) for tile in tiles]
+    return _in_order(_tile_table(tile, top_k) for tile in tiles)
+
+
+def _in_order(tables: Iterable[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(tables).sort("feature", "direction", "rank")
 
 
@@ -67,7 +76,8 @@ def main(argv: list[str]) -> int:
 
     parser = CommandParser(prog="python -m precompute.features.influences", description=STEP.summary)
     parser.add_argument("--model", required=True, help="directory or hub id of a causal language model")
-    parser.add_argument("--sae", required=True, help="directory or hub id of its SAE")
+    parser.add_argument("--sae", required=True, help="directory, file, hub id or published name of its SAE")
+    parser.add_argument(OPTION, action="store_true", help="read an SAE's .pt or .pth, tensors alone")
     parser.add_argument("--adapter", help="directory or hub id of a LoRA adapter")
     parser.add_argument("--hook-name", help="capture site; the SAE's own if not given")
     parser.add_argument(
@@ -90,6 +100,7 @@ def main(argv: list[str]) -> int:
         raise UsageError(
             f"no directory {arguments.output_path.parent}", "an existing one", "correct --output-path"
         )
+    make_readable(arguments.sae, arguments.allow_legacy_weights)
     table = influences_of(arguments)
     table.write_parquet(arguments.output_path, compression="zstd")
     print(f"{arguments.output_path}: {table['feature'].n_unique():,} features")

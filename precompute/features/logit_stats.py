@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 
-from precompute.features.effects import EffectTile, context_tiles
+from precompute.features.effects import EffectTile, map_tiles
 from precompute.pipeline.step import Step, StepContext
 
 
 def run(context: StepContext) -> None:
     """Write logit_stats.parquet."""
-    tables = [tile_statistics(tile, context.settings.n_bins) for tile in context_tiles(context)]
-    context.write_table("logit_stats", pl.concat(tables))
+    context.write_table("logit_stats", pl.concat(map_tiles(context, _describing)))
+
+
+def _describing(context: StepContext) -> Callable[[EffectTile], pl.DataFrame]:
+    return lambda tile: tile_statistics(tile, context.settings.n_bins)
 
 
 def tile_statistics(tile: EffectTile, n_bins: int) -> pl.DataFrame:

@@ -26,12 +26,12 @@ class Candidates:
     """float32 [n_candidates, d_in]: their means, of length 1."""
     texts: NDArray[np.int64]
     """int64 [n_candidates]: equal for examples of equal texts."""
-    numbers: NDArray[np.int64]
-    """int64 [n_examples]: an example's number among the candidates; -1 for one that is none."""
+    rows: NDArray[np.int64]
+    """int64 [n_candidates, 2]: where their rows begin and end."""
 
 
 def find_candidates(store: RowStore, example_text: NDArray[np.int64], seed: int) -> Candidates:
-    """All examples with rows, or MAX_CANDIDATES of them."""
+    """All examples with rows, or MAX_CANDIDATES of them; none where no activation of the model is known."""
     means = np.concatenate(
         [
             np.zeros((0, store.info.d_in), np.float32),
@@ -39,12 +39,13 @@ def find_candidates(store: RowStore, example_text: NDArray[np.int64], seed: int)
         ]
     )
     examples = np.flatnonzero(np.diff(store.example_row_indptr))
+    if not store.info.d_in:
+        examples = examples[:0]  # What the SAE has read was not kept, so nothing resembles anything.
     if len(examples) > MAX_CANDIDATES:
         generator = np.random.default_rng(seed)
         examples = np.sort(generator.choice(examples, MAX_CANDIDATES, replace=False))
-    numbers = np.full(store.n_examples, -1, np.int64)
-    numbers[examples] = np.arange(len(examples))
-    return Candidates(means, examples, unit_rows(means[examples]), example_text[examples], numbers)
+    rows = np.stack([store.example_row_indptr[:-1][examples], store.example_row_indptr[1:][examples]], axis=1)
+    return Candidates(means, examples, unit_rows(means[examples]), example_text[examples], rows)
 
 
 def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -54,11 +55,7 @@ def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def near_misses(
-    block: FeatureBlock,
-    top_examples: NDArray[np.int64],
-    candidates: Candidates,
-    row_example: NDArray[np.uint32],
-    n: int,
+    block: FeatureBlock, top_examples: NDArray[np.int64], candidates: Candidates, n: int
 ) -> NDArray[np.int64]:
     """Examples whose mean residual has the greatest cosine with the average of the top examples'.
 
@@ -67,12 +64,12 @@ def near_misses(
     """
     from precompute.features.kernels.selection import nearest_silent
 
+    if not len(candidates.examples):
+        return np.full((block.n_features, n), -1, dtype=np.int64)
     queries = np.zeros((block.n_features, candidates.means.shape[1]))
     for examples in top_examples.T:
         queries += np.where(examples[:, None] >= 0, candidates.means[examples], 0)
     similarity = unit_rows(queries.astype(np.float32)) @ candidates.directions.T
-    found = nearest_silent(
-        similarity, block.indptr, block.rows, row_example, candidates.numbers, candidates.texts, n
-    )
+    found = nearest_silent(similarity, block.indptr, block.rows, candidates.rows, candidates.texts, n)
     found[(top_examples < 0).all(axis=1)] = -1
     return np.where(found >= 0, candidates.examples[found], -1)

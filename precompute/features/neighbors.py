@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import polars as pl
 
-from precompute.geometry.knn import Neighbors, nearest
+from precompute.geometry.knn import Neighbors, nearest_on
+from precompute.npy import open_npy
 from precompute.pipeline.step import Step, StepContext
 
 
@@ -27,8 +30,12 @@ def run(context: StepContext) -> None:
     """Write neighbors.parquet."""
     directions = context.array("directions")
     context.progress.start(len(directions), "features")
-    found = nearest(
-        directions, context.settings.n_neighbors, context.operations.workers, context.progress.advance
+    found = nearest_on(
+        context.executor,
+        partial(open_npy, context.files["directions.npy"]),
+        context.settings.n_neighbors,
+        context.progress.advance,
+        context.out,
     )
     context.write_table("neighbors", neighbors_table(found, context.features(len(directions))))
 

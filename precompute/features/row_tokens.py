@@ -24,10 +24,10 @@ class RowTokens:
     row_example: NDArray[np.int32]
     """int32 [n_rows]: each row's example."""
 
-    def row_token_ids(self, step: str) -> NDArray[np.int32]:
+    def row_token_ids(self) -> NDArray[np.int32]:
         """The token id of each row, int32 [n_rows]; raises NotApplicableError where rows have no position."""
         if (self.row_token < 0).any():
-            raise NotApplicableError(f"{step}: the rows of this store are whole examples, not tokens")
+            raise NotApplicableError("the rows of this store are whole examples, not tokens")
         return self.token_ids[self.row_token]
 
 

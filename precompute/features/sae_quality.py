@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import polars as pl
 
+from precompute.config import with_model
 from precompute.errors import NotApplicableError
 from precompute.pipeline.step import Step, StepContext
 
@@ -18,7 +19,7 @@ def run(context: StepContext) -> None:
     windows = within_rows(context.table("held_out_windows"), context.settings.quality_max_rows)
     if windows.height == 0:
         raise NotApplicableError("there is no text with a token on which the SAE could be measured")
-    reader = SAEReader.load(context.model_type, context.operations.device)
+    reader = SAEReader.load(with_model(context.model_type), context.operations.device)
     if reader.language_model.model.get_output_embeddings() is None:
         raise NotApplicableError("the model has no output layer, so nothing is predicted")
     context.progress.start(N_PASSES * int(n_rows(windows).sum()), "rows")

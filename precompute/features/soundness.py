@@ -12,8 +12,8 @@ from precompute.stores.row_store import RowStore
 
 
 def checked_features(store: RowStore, number: int) -> NDArray[Any]:
-    """The `features` of a shard, in memory; raises CorruptArtifactError for one that is out of range."""
-    features = np.array(store.values(number, "features"))
+    """The `features` of a shard; raises CorruptArtifactError for one that is out of range."""
+    features = store.values(number, "features")
     if len(features) and features.max() >= store.d_sae:
         raise _unsound(store, number)
     return features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +82,15 @@ def tfidf_table(found: CharacteristicTokens, vocabulary: Vocabulary) -> pl.DataF
 
 def run(context: StepContext) -> None:
     """Write tfidf.parquet, block of features by block."""
+    empty = np.zeros(0, np.int64)
+    nothing = tfidf_table(
+        CharacteristicTokens(empty, empty, empty, empty.astype(float), empty.astype(float)),
+        read_vocabulary(context),
+    )
+    context.write_table("tfidf", pl.concat([nothing, *map_blocks(context, _weighing)]))
+
+
+def _weighing(context: StepContext) -> Callable[[FeatureBlock], pl.DataFrame]:
     vocabulary, tokens = read_vocabulary(context), read_row_tokens(context.row_store())
     vocabulary.check(tokens.token_ids)
     idf = context.table("idf").sort("token_id")["idf"].to_numpy().astype(np.float64)
@@ -89,11 +99,7 @@ def run(context: StepContext) -> None:
         found = characteristic_tokens(block, tokens, vocabulary.special, idf, context.settings)
         return tfidf_table(found, vocabulary)
 
-    empty = np.zeros(0, np.int64)
-    nothing = tfidf_table(
-        CharacteristicTokens(empty, empty, empty, empty.astype(float), empty.astype(float)), vocabulary
-    )
-    context.write_table("tfidf", pl.concat([nothing, *map_blocks(context, context.feature_store(), one)]))
+    return one
 
 
 STEP = Step(

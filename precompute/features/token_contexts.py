@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,20 +94,23 @@ def _joined(tokens: NDArray[np.uint32], vocabulary: Vocabulary) -> pl.Series:
 
 def run(context: StepContext) -> None:
     """Write token_contexts.parquet, block of features by block."""
+    tables = list(map_blocks(context, _tabulating))
+    nothing = np.zeros(0, np.int64)
+    empty = FeatureBlock(0, np.zeros(2, np.int64), nothing, nothing.astype(np.float32))
+    context.write_table("token_contexts", pl.concat(tables or [_tabulating(context)(empty)]))
+
+
+def _tabulating(context: StepContext) -> Callable[[FeatureBlock], pl.DataFrame]:
     vocabulary, tokens = read_vocabulary(context), read_row_tokens(context.row_store())
     vocabulary.check(tokens.token_ids)
-    tokens.row_token_ids("token_contexts")
+    tokens.row_token_ids()
     ngrams = count_ngrams(tokens, vocabulary.special)
 
     def one(block: FeatureBlock) -> pl.DataFrame:
         tables = [context_table(block, n, vocabulary, context.settings.n_contexts) for n in ngrams]
         return pl.concat(tables).sort("feature", maintain_order=True)
 
-    nothing = np.zeros(0, np.int64)
-    empty = one(FeatureBlock(0, np.zeros(2, np.int64), nothing, nothing.astype(np.float32)))
-    context.write_table(
-        "token_contexts", pl.concat([empty, *map_blocks(context, context.feature_store(), one)])
-    )
+    return one
 
 
 STEP = Step(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,16 +93,19 @@ class Boards:
         )
 
 
-def leading_features(context: StepContext, row_token_ids: NDArray[np.int32], d_vocab: int) -> Boards:
-    """Group every feature's activations by token, and keep the leading features of each token."""
-    from precompute.features.kernels.boards import offer
+def _grouping(context: StepContext) -> Callable[[FeatureBlock], tuple[int, Any]]:
     from precompute.features.kernels.groups import block_groups
 
-    def grouped(block: FeatureBlock) -> tuple[int, Any]:
-        return block.first, block_groups(row_token_ids, block.indptr, block.rows, block.acts)
+    row_token_ids = read_row_tokens(context.row_store()).row_token_ids()
+    return lambda block: (block.first, block_groups(row_token_ids, block.indptr, block.rows, block.acts))
+
+
+def leading_features(context: StepContext, d_vocab: int) -> Boards:
+    """Group every feature's activations by token, and keep the leading features of each token."""
+    from precompute.features.kernels.boards import offer
 
     boards = Boards.empty(d_vocab, context.settings.n_token_features)
-    for first, groups in map_blocks(context, context.feature_store(), grouped):
+    for first, groups in map_blocks(context, _grouping):
         # Each group is one feature on one token.
         boards.n_features[:] += np.bincount(groups[1], minlength=d_vocab).astype(np.int32)
         offer(boards.feature, boards.total, boards.count, boards.largest, first, *groups)
@@ -112,13 +116,13 @@ def run(context: StepContext) -> None:
     """Write token_features.parquet, token_counts.parquet and token_rows/."""
     vocabulary, tokens = read_vocabulary(context), read_row_tokens(context.row_store())
     vocabulary.check(tokens.token_ids)
-    row_token_ids = tokens.row_token_ids("token_features")
+    row_token_ids = tokens.row_token_ids()
     token_rows = rows_of_tokens(row_token_ids, len(vocabulary))
     directory = context.out / TOKEN_ROWS
     directory.mkdir(exist_ok=True)
     np.save(directory / "indptr.npy", token_rows.indptr, allow_pickle=False)
     np.save(directory / "rows.npy", token_rows.rows, allow_pickle=False)
-    boards = leading_features(context, row_token_ids, len(vocabulary))
+    boards = leading_features(context, len(vocabulary))
     occurrences = np.diff(token_rows.indptr)
     context.write_table("token_features", boards.table(occurrences))
     context.write_table("token_counts", boards.counts(occurrences))

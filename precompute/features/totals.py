@@ -27,11 +27,18 @@ class FeatureTotals:
 
 def feature_totals(store: RowStore) -> FeatureTotals:
     """Merge the statistics that the shards carry; reads no activation."""
-    count, total = np.zeros(store.d_sae, np.int64), np.zeros(store.d_sae)
+    total = np.zeros(store.d_sae)
     smallest, largest = np.full(store.d_sae, np.inf), np.full(store.d_sae, -np.inf)
     for number in range(store.n_shards):
-        count += store.values(number, "stat_count")
         total += store.values(number, "stat_sum")
         np.minimum(smallest, store.values(number, "stat_min"), out=smallest)
         np.maximum(largest, store.values(number, "stat_max"), out=largest)
-    return FeatureTotals(count, smallest, largest, total)
+    return FeatureTotals(feature_counts(store), smallest, largest, total)
+
+
+def feature_counts(store: RowStore) -> NDArray[np.int64]:
+    """Non-zeros of each feature over the whole store; int64 [d_sae]."""
+    count = np.zeros(store.d_sae, np.int64)
+    for number in range(store.n_shards):
+        count += store.values(number, "stat_count")
+    return count

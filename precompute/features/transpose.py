@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.command_line import CommandParser, run_command
-from precompute.executors import map_ordered
-from precompute.features.soundness import checked_features, checked_indptr
+from precompute.command_line import CommandParser, n_bytes, positive, run_command
+from precompute.executors.executor import Executor, Item, Opening
+from precompute.executors.local import Threads
+from precompute.features.blocks import pieces
+from precompute.features.collecting import SORTED, SortedShards, collect
+from precompute.features.totals import feature_counts
 from precompute.pipeline.step import Step, StepContext
 from precompute.progress import Progress, TerminalBar
+from precompute.settings import MEMORY_LIMIT
 from precompute.stores.arrays import BACKENDS
 from precompute.stores.feature_store import (
     FeatureBlock,
@@ -26,125 +30,133 @@ from precompute.stores.feature_store import (
     row_dtype,
 )
 from precompute.stores.layout import StoreInfo, new_store
+from precompute.stores.places import Place
 from precompute.stores.row_store import RowStore
 
-SORTED = ".sorted"
-"""Directory inside the target, while it is written, of the shards sorted by feature: always made anew."""
+BYTES_AT_ONCE = 2**30
+"""Of the entries of one piece, unless one feature alone has more."""
+MOST_PASSES = 16
+"""Pieces up to which each reads all shards; for more, shards are sorted by feature first."""
 
 
 def run(context: StepContext) -> None:
     """Transpose the activations into `feature_major`."""
-    target = context.out / "feature_major"
-    workers = context.operations.workers
-    transpose(context.row_store(), target, context.model_type.storage, workers, context.progress)
+    target, operations = context.out / "feature_major", context.operations
+    at_once = operations.memory_limit // operations.workers
+    storage = context.model_type.storage
+    transpose(context.row_store(), target, storage, context.executor, context.progress, bytes_at_once=at_once)
 
 
-def transpose(source: RowStore, target: Path, backend: str, workers: int, progress: Progress) -> StoreInfo:
+def transpose(
+    source: RowStore,
+    target: Path,
+    backend: str,
+    executor: Executor,
+    progress: Progress,
+    *,
+    bytes_at_once: int = BYTES_AT_ONCE,
+) -> StoreInfo:
     """Write the feature-major store of `source`; blocks that an interrupted call left in `target` stay.
 
-    Each shard is sorted by feature on its own; then each block of features gathers its slice of every
-    sorted shard. Both read in order, and hold one shard or one block a worker in memory.
+    Blocks of features are collected together as far as `bytes_at_once` allows, each piece in one pass over
+    all shards. Where that would be many passes, the shards are sorted by feature first, and each block
+    gathers its slice of every one of them. A block that is too large is written in parts.
     """
-    work = _Transposition(source, target / SORTED, FeatureStoreWriter(target, backend))
-    missing = [number for number in range(n_blocks(source.d_sae)) if not work.writer.has_block(number)]
-    shutil.rmtree(work.scratch, ignore_errors=True)
-    work.scratch.mkdir()
-    progress.start(2 * source.info.n_nonzero, "non-zeros")
-    for n_sorted in map_ordered(work.sort_shard, range(source.n_shards) if missing else (), workers):
-        progress.advance(n_sorted)
-    for n_gathered in map_ordered(work.gather_block, missing, workers):
-        progress.advance(n_gathered)
-    shutil.rmtree(work.scratch)
-    return work.writer.finish(source.info)
+    writer, scratch = FeatureStoreWriter(target, backend), target / SORTED
+    missing = [number for number in range(n_blocks(source.d_sae)) if not writer.has_block(number)]
+    shutil.rmtree(scratch, ignore_errors=True)
+    at_once = max(1, bytes_at_once // _entry_bytes(source))
+    paths = (source.root, target, backend, at_once)
+    groups = together(missing, feature_counts(source), at_once) if missing else []
+    if len(groups) <= MOST_PASSES:
+        progress.start(source.info.n_nonzero, "non-zeros")
+        _each(executor, partial(_collecting, *paths), groups, target, progress)
+    else:
+        progress.start(2 * source.info.n_nonzero, "non-zeros")
+        scratch.mkdir()
+        _each(executor, partial(_sorting, source.root, scratch), range(source.n_shards), scratch, progress)
+        _each(executor, partial(_gathering, *paths), [(number,) for number in missing], scratch, progress)
+        shutil.rmtree(scratch)
+    return writer.finish(source.info)
 
 
-@dataclass(frozen=True)
-class _SortedShard:
-    """A shard sorted by feature in one file: its groups' ends, then rows, then activations' bits."""
-
-    path: Path
-    d_sae: int
-    n_nonzero: int
-    bits_dtype: str
-
-    def write(self, group: NDArray[np.int64], rows: NDArray[np.uint32], bits: NDArray[Any]) -> None:
-        """Write the file; not made durable, since it never outlives the call."""
-        with self.path.open("wb") as file:
-            for values in (group, rows, bits):
-                file.write(values.data)
-
-    def group(self, features: range) -> NDArray[np.int64]:
-        """Where the features' entries lie; int64 [n_features + 1]."""
-        return self._read("int64", 0, features.start, features.stop + 1)
-
-    def rows(self, start: int, stop: int) -> NDArray[np.uint32]:
-        """Rows of the shard, of the entries from start to stop."""
-        return self._read("uint32", 8 * (self.d_sae + 1), start, stop)
-
-    def bits(self, start: int, stop: int) -> NDArray[Any]:
-        """Their activations."""
-        return self._read(self.bits_dtype, 8 * (self.d_sae + 1) + 4 * self.n_nonzero, start, stop)
-
-    def _read(self, dtype: str, base: int, start: int, stop: int) -> NDArray[Any]:
-        offset = base + start * np.dtype(dtype).itemsize
-        return np.fromfile(self.path, dtype, count=stop - start, offset=offset)
+def _each(
+    executor: Executor,
+    opening: Opening[Item, int],
+    items: Iterable[Item],
+    sees: Path,
+    progress: Progress,
+) -> None:
+    for n_nonzero in executor.map(opening, items, sees):
+        progress.advance(n_nonzero)
 
 
-@dataclass(frozen=True)
-class _Transposition:
-    """One transposition at work."""
-
-    source: RowStore
-    scratch: Path
-    writer: FeatureStoreWriter
-
-    def sort_shard(self, number: int) -> int:
-        """Write one shard sorted by feature; returns its number of non-zeros."""
-        from precompute.features.kernels.transposition import sort_by_feature
-
-        indptr = checked_indptr(self.source, number)
-        features = checked_features(self.source, number)
-        bits = _bits(np.array(self.source.values(number, "acts")))
-        self._sorted(number).write(*sort_by_feature(indptr, features, bits, self.source.d_sae))
-        return len(bits)
-
-    def gather_block(self, number: int) -> int:
-        """Write one block of features; returns its number of non-zeros."""
-        features = block_features(number, self.source.d_sae)
-        groups = [self._sorted(shard).group(features) for shard in range(self.source.n_shards)]
-        counts = sum((np.diff(group) for group in groups), np.zeros(len(features), np.int64))
-        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        block = FeatureBlock(
-            features.start,
-            indptr,
-            rows=np.empty(indptr[-1], dtype=row_dtype(self.source.n_rows)),
-            acts=np.empty(indptr[-1], dtype=self.source.info.acts_dtype),
-        )
-        self._fill(block, groups)
-        self.writer.write_block(number, block)
-        return len(block.rows)
-
-    def _fill(self, block: FeatureBlock, groups: list[NDArray[np.int64]]) -> None:
-        from precompute.features.kernels.transposition import append_groups
-
-        cursor, bits = block.indptr[:-1].copy(), _bits(block.acts)
-        for number, group in enumerate(groups):
-            shard, first_row = self._sorted(number), int(self.source.row_offsets[number])
-            start, stop = int(group[0]), int(group[-1])
-            if start < stop:
-                found = shard.rows(start, stop), shard.bits(start, stop)
-                append_groups(group, *found, first_row, cursor, block.rows, bits)
-
-    def _sorted(self, number: int) -> _SortedShard:
-        info = self.source.info
-        bits_dtype = {"float32": "uint32", "float16": "uint16"}[info.acts_dtype]
-        path = self.scratch / f"{number:05d}"
-        return _SortedShard(path, info.d_sae, info.shards[number].n_nonzero, bits_dtype)
+def _sorting(source: Place, scratch: Path) -> Callable[[int], int]:
+    return SortedShards(RowStore(source), scratch).sort
 
 
-def _bits(acts: NDArray[Any]) -> NDArray[Any]:
-    """The activations as unsigned integers of their width; a view."""
-    return acts.view(f"uint{8 * acts.itemsize}")
+def _gathering(source: Place, target: Path, backend: str, at_once: int) -> Callable[[Sequence[int]], int]:
+    rows = RowStore(source)
+    return _Blocks(rows, target, backend, at_once, SortedShards(rows, target / SORTED).collect).write
+
+
+def _collecting(source: Place, target: Path, backend: str, at_once: int) -> Callable[[Sequence[int]], int]:
+    rows = RowStore(source)
+    return _Blocks(rows, target, backend, at_once, partial(collect, rows)).write
+
+
+class _Blocks:
+    """Blocks of a feature-major store, each written from what `collected` says of its features."""
+
+    def __init__(
+        self,
+        source: RowStore,
+        target: Path,
+        backend: str,
+        at_once: int,
+        collected: Callable[[NDArray[np.int64], range], FeatureBlock],
+    ) -> None:
+        self._writer, self._d_sae, self._at_once = FeatureStoreWriter(target, backend), source.d_sae, at_once
+        self._types = (row_dtype(source.n_rows), source.info.acts_dtype)
+        self._indptr = np.concatenate([[0], np.cumsum(feature_counts(source))]).astype(np.int64)
+        self._collected = partial(collected, self._indptr)
+
+    def write(self, numbers: Sequence[int]) -> int:
+        """Write consecutive blocks; returns their number of non-zeros."""
+        first, last = (block_features(number, self._d_sae) for number in (numbers[0], numbers[-1]))
+        n_nonzero = int(self._indptr[last.stop] - self._indptr[first.start])
+        if len(numbers) == 1 and n_nonzero > self._at_once:
+            parts = map(self._collected, pieces(self._indptr, first, self._at_once))
+            indptr = self._indptr[first.start : first.stop + 1]
+            self._writer.write_parts(numbers[0], indptr - indptr[0], self._types, parts)
+        else:
+            whole = self._collected(range(first.start, last.stop))
+            for number in numbers:
+                self._writer.write_block(number, whole.part(block_features(number, self._d_sae)))
+        return n_nonzero
+
+
+def _entry_bytes(source: RowStore) -> int:
+    return np.dtype(row_dtype(source.n_rows)).itemsize + np.dtype(source.info.acts_dtype).itemsize
+
+
+def together(blocks: Sequence[int], counts: NDArray[np.int64], at_once: int) -> list[tuple[int, ...]]:
+    """Consecutive blocks in groups of at most so many non-zeros; one that has more is alone.
+
+    `counts` int64 [d_sae]: the non-zeros of each feature.
+    """
+    groups: list[tuple[int, ...]] = []
+    size = 0
+    for number in blocks:
+        features = block_features(number, len(counts))
+        n = int(counts[features.start : features.stop].sum())
+        if groups and groups[-1][-1] == number - 1 and size + n <= at_once:
+            groups[-1] += (number,)
+            size += n
+        else:
+            groups.append((number,))
+            size = n
+    return groups
 
 
 STEP = Step(
@@ -169,13 +181,23 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--backend", choices=sorted(BACKENDS), help="its backend; that of the source if not given"
     )
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="shards or blocks at a time")
+    parser.add_argument(
+        "--workers", type=positive, default=os.cpu_count() or 1, help="shards or blocks at a time"
+    )
+    parser.add_argument(
+        "--memory-limit",
+        type=n_bytes,
+        default=MEMORY_LIMIT,
+        metavar="SIZE",
+        help="most that all workers hold at once (default: 1.5GB)",
+    )
     arguments = parser.parse_args(argv)
     source, bar = RowStore(arguments.source_dir), TerminalBar(STEP.name)
     backend = arguments.backend or source.info.backend
     try:
         with new_store(arguments.target_dir) as staging:
-            info = transpose(source, staging, backend, arguments.workers, bar)
+            at_once = arguments.memory_limit // arguments.workers
+            info = transpose(source, staging, backend, Threads(arguments.workers), bar, bytes_at_once=at_once)
     finally:
         bar.close()
     print(f"{arguments.target_dir}: {info.d_sae:,} features, {info.n_nonzero:,} non-zeros, {info.backend}")

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from precompute.errors import LightwellError
-from precompute.models.sae.header import SAEHeader
-from precompute.models.sae.registry import read_header
+from precompute.pipeline.origin import Size, origin_of
 from precompute.pipeline.plan import StepStatus
-from precompute.pipeline.preflight import ACTIVE_PER_ROW, count_examples
 from precompute.pipeline.registry import steps
 from precompute.pipeline.runner import UP_TO_DATE
 from precompute.pipeline.subjects import Subject
@@ -40,14 +38,6 @@ class Cost:
     """That it will publish."""
 
 
-@dataclass(frozen=True)
-class Size:
-    """How much a subject has to be computed from."""
-
-    n_nonzero: float
-    d_sae: int
-
-
 def expected_cost(subject: Subject, statuses: Iterable[StepStatus], names: Iterable[str]) -> Cost:
     """The cost of bringing some steps, in the order of their computation, up to date."""
     known = {status.step: status for status in statuses}
@@ -60,7 +50,7 @@ def expected_cost(subject: Subject, statuses: Iterable[StepStatus], names: Itera
 
 
 def size_of(subject: Subject) -> Size:
-    """Non-zeros and features: as published, or as the corpus and the SAE let expect."""
+    """Non-zeros and features: as published, or as what they are computed from lets expect."""
     try:
         info = RowStore(subject.directory / "activations").info
         return Size(info.n_nonzero, info.d_sae)
@@ -70,12 +60,9 @@ def size_of(subject: Subject) -> Size:
 
 def _guessed(subject: Subject) -> Size:
     try:
-        header: SAEHeader = read_header(subject.model_type.sae)
+        return origin_of(subject.model_type).expected_size(subject)
     except (LightwellError, OSError):
         return Size(0, 0)
-    corpus = subject.model_type.corpus
-    n_rows = (corpus.max_examples or count_examples(subject)) * corpus.n_ctx
-    return Size(n_rows * (header.k or ACTIVE_PER_ROW), header.d_sae)
 
 
 def _seconds(status: StepStatus, size: Size) -> float:

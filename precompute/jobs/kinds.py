@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from precompute.config import load_config
+from precompute.config import ModelType, load_config
 from precompute.corpus.subsets import SIZES
 from precompute.embeddings import readings
 from precompute.errors import UsageError
@@ -64,7 +64,8 @@ def staged_names(config: Path | None, data_dir: Path | str | None = None) -> tup
 
     known = load_config(config)
     sets = [f"{model}:{size}" for model in known.embedding_models for size in SIZES]
-    read = (reading_name(model_type, texts) for model_type in known.model_types for texts in sets)
+    able = [name for name, model_type in known.model_types.items() if isinstance(model_type, ModelType)]
+    read = (reading_name(model_type, texts) for model_type in able for texts in sets)
     embedded = (f"embeddings:{texts}" for texts in sets)
     density = (f"density:{source}" for source in known.density.sources)
     traits = defined_traits(Path(data_dir) if data_dir else None, known)

@@ -8,6 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+ON_CPU, ON_GPU = 16, 64
+"""Examples in a batch: on a CPU so few that what a layer writes is still in the cache when the next reads it,
+and that no array is so large (32 MB) that the allocator gives its memory back each time."""
+
+
+def suited_to(device: str) -> int:
+    """Examples in a batch where nobody says how many."""
+    return ON_CPU if device == "cpu" else ON_GPU
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from precompute.errors import NotApplicableError
-from precompute.models.batching import Batch, batches
+from precompute.models.batching import Batch, batches, suited_to
 from precompute.models.capture import check_finite, run_to
 from precompute.models.final_norm import FinalNorm
 from precompute.models.language_model import LanguageModel, load_language_model
@@ -23,7 +23,6 @@ from precompute.models.sites import Site
 
 if TYPE_CHECKING:
     from precompute.config import ModelType
-    from precompute.settings import Device
 
 Array = NDArray[Any]
 
@@ -48,7 +47,8 @@ class EncodedRows:
     """float32 [n_examples, d_in]: mean activation vector of each example's rows; 0 where it has none."""
     unit_effect: Array
     """float64 [2]: sum over rows of what the final norm makes of one unit of a feature's direction (its
-    scale in `decode`, over sigma), and the number of rows; zeros where neither changes anything."""
+    scale in `decode`, over sigma), and the number of rows, of the examples that were read to the end; zeros
+    where neither changes anything."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class SAEReader:
     site: Site
 
     @staticmethod
-    def load(model_type: ModelType, device: Device) -> SAEReader:
+    def load(model_type: ModelType, device: str) -> SAEReader:
         """Load both; raises UsageError where either cannot be had, or they do not fit together."""
         header = read_header(model_type.sae)
         language_model = load_language_model(model_type, device)
@@ -75,20 +75,32 @@ class SAEReader:
         self,
         examples: Sequence[Sequence[int]],
         n_special: Sequence[int],
-        batch_size: int,
+        batch_size: int | None,
         advance: Callable[[int], None] = lambda _: None,
+        to_the_end: NDArray[np.bool_] | None = None,
     ) -> EncodedRows:
-        """Encode every position of the examples after their special ones; `advance` is told rows done."""
+        """Encode every position of the examples after their special ones; `advance` is told rows done.
+
+        A batch size of None is what suits the device. Where `to_the_end` [n_examples] is false, the model is
+        run no further than the site, and the example has no part in `unit_effect`.
+        """
         skip = np.asarray(n_special, dtype=np.int64)
+        size = batch_size or suited_to(self.language_model.device)
+        chosen = np.ones(len(examples), bool) if to_the_end is None else to_the_end
         parts: list[EncodedRows] = []
-        for batch in batches(examples, batch_size):
-            parts.append(self._encode_batch(batch, skip[batch.examples], advance))
+        for whole in (True, False):
+            own = np.flatnonzero(chosen == whole)
+            for batch in batches([examples[number] for number in own.tolist()], size):
+                batch = replace(batch, examples=own[batch.examples])
+                parts.append(self._encode_batch(batch, skip[batch.examples], advance, whole))
         return _in_order(parts, len(examples), self.sae.header.d_in)
 
-    def _encode_batch(self, batch: Batch, n_special: Array, advance: Callable[[int], None]) -> EncodedRows:
+    def _encode_batch(
+        self, batch: Batch, n_special: Array, advance: Callable[[int], None], whole: bool
+    ) -> EncodedRows:
         is_row = (batch.mask > 0) & (np.arange(batch.mask.shape[1]) >= n_special[:, None])
         local, position = np.nonzero(is_row)
-        passed = self._run(batch)
+        passed = self._run(batch, whole)
         rows = torch.from_numpy(is_row).to(passed.at_site.device)
         x = passed.at_site[rows].float()
         check_finite(x, self.site)
@@ -102,12 +114,12 @@ class SAEReader:
             acts=acts.acts.cpu().numpy(),
             examples=batch.examples,
             example_means=_means(passed.at_site, rows),
-            unit_effect=_unit_effect(encoded, passed, rows),
+            unit_effect=_unit_effect(encoded, passed, rows) if whole else np.zeros(2),
         )
 
-    def _run(self, batch: Batch) -> Passed:
+    def _run(self, batch: Batch, whole: bool) -> Passed:
         """Run the decoder as far as needed: to the final norm, whose input is kept too, or to the site."""
-        norm = self.final_norm()
+        norm = self.final_norm() if whole else None
         stop = self.language_model.sites.before_final_norm() if norm is not None else None
         seen = run_to(self.language_model, self.site, stop or self.site, batch)
         return Passed(seen.at_site, seen.last if norm is not None else None, norm)

@@ -1,14 +1,15 @@
-"""A Hugging Face causal language model, loaded from safetensors alone and ready to be looked into."""
+"""A Hugging Face language model or encoder, loaded from safetensors alone and ready to be looked into."""
 
 from __future__ import annotations
 
+import json
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from precompute.errors import ModelError
+from precompute.errors import ModelError, NotApplicableError
 from precompute.models.hub import resolve_directory
 
 if TYPE_CHECKING:
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 
     from precompute.config import ModelType
     from precompute.models.sites import SiteMap
-    from precompute.settings import Device
 
 CONFIG_FILE = "config.json"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 """One of these holds the weights, or names the files that do."""
+POOLERS = ("pooler.",)
+"""What some encoders have after their layers; nothing here reads it."""
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -43,9 +45,13 @@ def resolve_model_directory(model: str, revision: str | None = None) -> Path:
 
 def load_tokenizer(model: str, revision: str | None = None) -> Any:
     """The model's own tokenizer; raises ModelError where there is none."""
+    return tokenizer_in(resolve_model_directory(model, revision))
+
+
+def tokenizer_in(directory: Path) -> Any:
+    """The tokenizer in a directory; raises ModelError where there is none."""
     from transformers import AutoTokenizer
 
-    directory = resolve_model_directory(model, revision)
     try:
         return AutoTokenizer.from_pretrained(str(directory), trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -56,18 +62,20 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
         ) from None
 
 
-def chosen_device(device: Device) -> str:
+def chosen_device(device: str) -> str:
     """The torch device of a setting; `auto` takes a GPU where there is one. Raises ModelError without it."""
     import torch
 
-    if device == "cuda" and not torch.cuda.is_available():
+    if device.startswith("cuda") and not torch.cuda.is_available():
         raise ModelError("--device cuda", "a GPU that torch can use", "use --device cpu or auto")
+    if device.startswith("cuda:"):
+        return device
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A causal language model in evaluation mode; nothing in it is trained or random."""
+    """A language model or encoder in evaluation mode; nothing in it is trained or random."""
 
     model: Any
     """The transformers model, adapter merged in."""
@@ -91,6 +99,11 @@ class LanguageModel:
 
         return SiteMap.of(self.model)
 
+    def check_predicts(self) -> None:
+        """Raise NotApplicableError for a model without an output layer over its vocabulary."""
+        if self.model.get_output_embeddings() is None:
+            raise NotApplicableError("the model has no output layer, so it predicts no next token")
+
     def run_stack(self, token_ids: torch.Tensor, mask: torch.Tensor) -> None:
         """Run the decoder without its output layer, for what hooks see of it.
 
@@ -100,12 +113,13 @@ class LanguageModel:
 
     def logits(self, token_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits of every position; float32 [n_examples, n_ctx, d_vocab]."""
+        self.check_predicts()
         output = self.model(input_ids=token_ids, attention_mask=mask, use_cache=False)
         logits: torch.Tensor = output.logits
         return logits.float()
 
 
-def load_language_model(model_type: ModelType, device: Device = "auto") -> LanguageModel:
+def load_language_model(model_type: ModelType, device: str = "auto") -> LanguageModel:
     """Load a model type's language model, its adapter merged in.
 
     Raises ModelError for weights that are missing, of another shape, in a pickle, or cannot be read: a
@@ -121,12 +135,34 @@ def open_language_model(
     """Load a language model onto a torch device, its adapter merged in; raises ModelError like the other."""
     import torch
 
-    loaded = load_weights(resolve_model_directory(model, revision), getattr(torch, dtype))
+    directory = resolve_model_directory(model, revision)
+    causal = has_output_layer(directory)
+    loaded = load_weights(directory, getattr(torch, dtype), causal, unused=() if causal else POOLERS)
     if adapter is not None:
         from precompute.models.adapter import merge_adapter
 
         loaded = merge_adapter(loaded, adapter)
+    from precompute.models.fused import fuse_activations
+
+    fuse_activations(loaded)
     return LanguageModel(loaded.eval().requires_grad_(False).to(device), device)
+
+
+def has_output_layer(directory: Path) -> bool:
+    """Whether the files are those of a model that predicts next tokens, by the class that wrote them.
+
+    A base model or an encoder has none: what features do to logits does not apply to it, all else does.
+    """
+    from transformers.models.auto import modeling_auto as known
+
+    config = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
+    classes = set(config.get("architectures") or [])
+    causal = set(known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+    without = {
+        *known.MODEL_MAPPING_NAMES.values(),
+        *known.MODEL_FOR_MASKED_LM_MAPPING_NAMES.values(),
+    }
+    return not classes or bool(classes & causal) or not classes <= without
 
 
 def load_weights(

@@ -41,6 +41,7 @@ def run(
 ) -> Seen:
     """Read tokens, after those in the cache; the hooks are gone afterwards, whatever happens."""
     language_model = model.reader.language_model
+    language_model.check_predicts()
     seen: dict[str, Tensor] = {}
 
     def at_site(value: Tensor) -> Tensor | None:

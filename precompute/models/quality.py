@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from precompute.models.batching import Batch, batches
+from precompute.models.batching import Batch, batches, suited_to
 from precompute.models.encoding import SAEReader
 from precompute.models.shortcut import layers_before, left_out
 
@@ -103,7 +103,7 @@ def measure(
     reader: SAEReader,
     examples: Sequence[Sequence[int]],
     n_special: Sequence[int],
-    batch_size: int,
+    batch_size: int | None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Quality:
     """Measure an SAE on some examples; `advance` is told rows, each N_PASSES times."""
@@ -126,7 +126,8 @@ def measure(
     return _quality(sums, sum(len(one.x) for one in seen), variance)
 
 
-def _batch_size(reader: SAEReader, examples: Sequence[Sequence[int]], batch_size: int) -> int:
+def _batch_size(reader: SAEReader, examples: Sequence[Sequence[int]], batch_size: int | None) -> int:
+    batch_size = batch_size or suited_to(reader.language_model.device)
     d_vocab = int(reader.language_model.config.vocab_size)
     n_ctx = max((len(example) for example in examples), default=1)
     return max(1, min(batch_size, LOGITS_IN_MEMORY // max(1, n_ctx * d_vocab)))

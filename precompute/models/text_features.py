@@ -49,7 +49,9 @@ def encode_windows(model: OpenedModel, windows: Sequence[Window]) -> EncodedText
     """The features of some windows, such as examples of the corpus."""
     windows = tuple(model.checked(window) for window in windows)
     ids, n_special = [window.token_ids for window in windows], [window.n_special for window in windows]
-    rows = model.reader.encode(ids, n_special, BATCH_SIZE)
+    # Nothing here asks what the final norm makes of a feature.
+    to_the_end = np.zeros(len(windows), bool)
+    rows = model.reader.encode(ids, n_special, BATCH_SIZE, to_the_end=to_the_end)
     acts: NDArray[Any] = stored_acts(rows.acts, model.acts_dtype)
     kept = acts != 0  # A value too small for float16 is zero in it, and the store has no zeros.
     owners = np.repeat(np.arange(len(rows.counts)), rows.counts)[kept]

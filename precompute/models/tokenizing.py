@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precompute.corpus.windows import Encode
@@ -31,7 +30,7 @@ def text_encoder(tokenizer: PreTrainedTokenizerBase) -> Encode:
 def bos_token_id(tokenizer: PreTrainedTokenizerBase, model_type: ModelType) -> int | None:
     """The token that examples of this model type begin with; None where they begin with their text."""
     chosen = model_type.corpus.prepend_bos
-    wanted = read_header(Path(model_type.sae)).prepend_bos if chosen is None else chosen
+    wanted = read_header(model_type.sae).prepend_bos if chosen is None else chosen
     if not wanted:
         return None
     if tokenizer.bos_token_id is None:

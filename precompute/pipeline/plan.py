@@ -10,6 +10,7 @@ from typing import Any, Literal
 from precompute.artifacts.locks import ArtifactLock
 from precompute.artifacts.manifest import InputEntry, Manifest, fingerprint
 from precompute.errors import CorruptArtifactError, UsageError
+from precompute.pipeline.origin import origin_of
 from precompute.pipeline.registry import steps
 from precompute.pipeline.sources import Sources
 from precompute.pipeline.step import Step
@@ -44,7 +45,7 @@ class Plan:
 
     def __init__(self, subject: Subject, sources: Sources | None = None) -> None:
         self.subject = subject
-        self.sources = sources or Sources(subject.model_type, subject.data_dir)
+        self.sources = sources or origin_of(subject.model_type).sources(subject.data_dir)
         self._expected: dict[str, str] = {}
 
     def settings_of(self, step: Step) -> dict[str, Any]:
@@ -54,7 +55,8 @@ class Plan:
 
     def sources_of(self, step: Step) -> dict[str, Any]:
         """The identities of the sources that the step reads."""
-        return {source: dict(self.sources.identity(source)) for source in step.sources}
+        names = step.sources_of(self.subject.model_type)
+        return {source: dict(self.sources.identity(source)) for source in names}
 
     def expected(self, name: str) -> str:
         """The fingerprint that this step's artifact must have to be fresh."""
@@ -90,7 +92,7 @@ class Plan:
             state, reason = "running", "computed by another process now"
         return StepStatus(
             step=name,
-            summary=step.summary,
+            summary=step.summary_of(self.subject.model_type),
             state=state,
             reason=reason,
             n_bytes=manifest.n_bytes if manifest else 0,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from precompute.artifacts.free_space import check_space, existing
 from precompute.config import ModelType
+from precompute.corpus.hub_dataset import check_package
+from precompute.corpus.location import corpus_file
 from precompute.corpus.readers import read_corpus
-from precompute.corpus.snapshot import snapshot_file
 from precompute.corpus.subsets import held_out_mask
 from precompute.errors import ModelError, UsageError
 from precompute.models.preflight import check_model_type, is_known_before_loading, site_of
@@ -17,24 +18,8 @@ from precompute.models.sae.registry import read_header
 from precompute.pipeline.plan import Plan
 from precompute.pipeline.subjects import Subject
 
-BUILTIN_EXAMPLES = 80_000
-"""About what the built-in corpus gives, where no limit is set."""
-ACTIVE_PER_ROW = 64
-"""Active features a row, assumed where the SAE does not say."""
-BYTES_PER_ACTIVATION = 2 * (4 + 4)
-"""Feature or row number and value, in row-major and feature-major order."""
 TABLE_BYTES_PER_FEATURE = 20_000
 """All tables together, seen on the built-in types."""
-
-
-def check(subject: Subject) -> None:
-    """Raise UsageError for a model, SAE, site, corpus or data directory with which a run would fail."""
-    model_type = subject.model_type
-    header = check_model_and_sae(model_type)
-    check_corpus(model_type)
-    check_writable(subject.directory)
-    check_subject_space(subject, header)
-    check_site(subject)
 
 
 def check_model_and_sae(model_type: ModelType) -> SAEHeader:
@@ -47,12 +32,11 @@ def check_model_and_sae(model_type: ModelType) -> SAEHeader:
     return checked.header
 
 
-def check_site(subject: Subject) -> None:
+def check_site(subject: Subject, model_type: ModelType) -> None:
     """Check a capture site that only some models have by loading the model, where activations are to come.
 
     Raises ModelError or SAEFormatError for a site that the model lacks, or of another width.
     """
-    model_type = subject.model_type
     hook_name = site_of(model_type, read_header(model_type.sae))
     if is_known_before_loading(hook_name) or Plan(subject).status("activations").state == "fresh":
         return
@@ -74,11 +58,18 @@ def check_whole(path: Path) -> None:
         ) from None
 
 
-def check_corpus(model_type: ModelType) -> None:
-    """Check that the user's corpus can be read, has the columns that are named, and holds a text."""
+def check_corpus(model_type: ModelType, data_dir: Path) -> None:
+    """Check that the user's corpus can be read, has the columns that are named, and holds a text.
+
+    Of a dataset that has not been fetched yet, only whether that can be done here.
+    """
     corpus = model_type.corpus
-    if not corpus.builtin:
-        held_out_mask(read_corpus(Path(corpus.path or ""), corpus.text_column), corpus.held_out)
+    path = corpus_file(corpus, data_dir)
+    if corpus.dataset is not None and not path.is_file():
+        check_package()
+    elif not corpus.builtin:
+        table = read_corpus(path, corpus.text_column, corpus.tokens_column, corpus.token_sets)
+        held_out_mask(table, corpus.held_out)
 
 
 def check_writable(directory: Path) -> None:
@@ -95,33 +86,11 @@ def _is_read_only(place: Path) -> bool:
     return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
 
 
-def check_subject_space(subject: Subject, header: SAEHeader) -> None:
+def check_subject_space(subject: Subject, n_bytes: int, remedy: str) -> None:
     """Check that what is about to be written fits, before anything is."""
     check_space(
-        subject.directory,
-        estimate_bytes(subject, header),
-        subject.model_type.name,
-        "free some space, choose another --data-dir, or set corpus.max_examples",
-        replaced=_size(subject.directory),
+        subject.directory, n_bytes, subject.model_type.name, remedy, replaced=_size(subject.directory)
     )
-
-
-def estimate_bytes(subject: Subject, header: SAEHeader) -> int:
-    """About how many bytes the artifacts of a subject take."""
-    corpus = subject.model_type.corpus
-    n_examples = corpus.max_examples or count_examples(subject)
-    n_rows = n_examples * corpus.n_ctx
-    per_row = BYTES_PER_ACTIVATION * (header.k or ACTIVE_PER_ROW) + 16
-    return n_rows * per_row + n_examples * header.d_in * 4 + header.d_sae * TABLE_BYTES_PER_FEATURE
-
-
-def count_examples(subject: Subject) -> int:
-    """Examples that a corpus gives at most, judged by its size: four bytes a token at least."""
-    corpus = subject.model_type.corpus
-    path = snapshot_file(subject.data_dir) if corpus.builtin else Path(corpus.path or "")
-    if not path.is_file():
-        return BUILTIN_EXAMPLES
-    return max(1, path.stat().st_size // (4 * corpus.n_ctx) * 2)
 
 
 def _size(directory: Path) -> int:

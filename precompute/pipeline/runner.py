@@ -13,9 +13,12 @@ from typing import Protocol
 from precompute.artifacts.locks import ArtifactLock
 from precompute.artifacts.manifest import InputEntry, Manifest, describe_files
 from precompute.errors import DiskSpaceError, NotApplicableError
+from precompute.executors.executor import Executor
+from precompute.executors.local import Threads
+from precompute.executors.ranks import Ranks, Team
 from precompute.pipeline.plan import TIMES_DIRECTORY, Plan, StepStatus
 from precompute.pipeline.registry import owner_of, steps
-from precompute.pipeline.step import Step, StepContext
+from precompute.pipeline.step import Share, Step, StepContext, sharing
 from precompute.pipeline.subjects import Subject
 from precompute.progress import Progress
 from precompute.settings import Operations
@@ -55,8 +58,17 @@ class Outcome:
 class Runner:
     """Computes what is missing, stale or corrupt of one subject."""
 
-    def __init__(self, subject: Subject, operations: Operations, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        operations: Operations,
+        reporter: Reporter,
+        executor: Executor | None = None,
+        team: Team[Share] | None = None,
+    ) -> None:
         self.subject, self.operations, self.reporter = subject, operations, reporter
+        self.executor = executor or Threads(operations.workers)
+        self.team = team or sharing(Ranks())
         self.plan = Plan(subject)
 
     def run(self, names: Iterable[str], force: bool = False) -> Outcome:
@@ -116,7 +128,7 @@ class Runner:
         reason = self._inherited_reason(step)
         if reason is None:
             try:
-                step.run(self._context(step, staging, progress))
+                step.run_of(self.subject.model_type)(self._context(step, staging, progress))
             except NotApplicableError as error:
                 reason = str(error)
         if reason is not None:
@@ -125,7 +137,7 @@ class Runner:
 
     def _inherited_reason(self, step: Step) -> str | None:
         """Why a step does not apply because one that it reads does not."""
-        for name in step.inputs:
+        for name in (name for name in step.inputs if name not in step.does_without):
             status = self.plan.status(name, look_for_run=False)
             if status.state == "not applicable":
                 return f"it reads {name}, which does not apply: {status.reason}"
@@ -148,7 +160,7 @@ class Runner:
     def _context(self, step: Step, staging: Path, progress: Progress) -> StepContext:
         shelf = self.subject.shelf
         files = {
-            output: shelf.current(owner_of(output)) / output
+            output: (shelf.current(owner_of(output)) / output).absolute()
             for name in step.inputs
             for output in steps()[name].outputs
         }
@@ -156,10 +168,12 @@ class Runner:
             model_type=self.subject.model_type,
             settings=self.subject.settings,
             operations=self.operations,
-            out=staging,
+            out=staging.absolute(),
             files=files,
             progress=progress,
             data_dir=self.subject.data_dir,
+            executor=self.executor,
+            team=self.team,
         )
 
     def _note_time(self, name: str, seconds: float) -> None:

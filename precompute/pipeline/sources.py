@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from precompute.artifacts.digests import DigestCache, text_digest
 from precompute.artifacts.manifest import canonical_json
 from precompute.config import ModelType
-from precompute.corpus.snapshot import snapshot_file
+from precompute.corpus.location import corpus_file
 from precompute.models.preflight import Checked, check_model_type
 from precompute.models.sae.registry import sae_files
 from precompute.pipeline.step import Source
@@ -18,21 +19,45 @@ from precompute.pipeline.step import Source
 WEIGHT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.npz", "*.jinja")
 """What a model or SAE directory is made of; other files in it (a README) change nothing."""
 
+ORIGIN = {
+    *("path", "builtin", "dataset", "dataset_name", "dataset_split", "dataset_revision", "max_texts"),
+    "prepend_bos",
+}
+"""Settings of a corpus that its content says already, and one that is looked up."""
+OF_TOKENS = ("tokens_column", "token_sets")
+"""Settings of a corpus that mean something only where texts are lists of tokens."""
+
 NOT_OF_A_TOKENIZER = ("*.safetensors", "*.safetensors.index.json", "generation_config.json")
 """Files of a model that its tokenizer does not read; it does read config.json, for its kind."""
 
 
-class Sources:
-    """The identities of a model type's sources; each is worked out once, when first asked for."""
+class Sources(ABC):
+    """The identities of what a subject reads from outside; each is worked out once, when first asked for."""
 
-    def __init__(self, model_type: ModelType, data_dir: Path) -> None:
-        self.model_type, self.data_dir = model_type, data_dir
+    def __init__(self, data_dir: Path) -> None:
         self._cache = DigestCache(data_dir / ".digests.json")
 
     def identity(self, source: Source) -> Mapping[str, Any]:
         """What determines this source's part in a result, as JSON."""
         found: Mapping[str, Any] = getattr(self, source)
         return found
+
+    @property
+    @abstractmethod
+    def sae_digest(self) -> str:
+        """What the features are known by: labels belong to it."""
+
+    def _digest(self, files: Iterable[Path]) -> str:
+        named = [[path.name, self._cache.digest(path)] for path in sorted(files)]
+        return text_digest(canonical_json(named))
+
+
+class ModelSources(Sources):
+    """Those of a model type that runs a model over a corpus."""
+
+    def __init__(self, model_type: ModelType, data_dir: Path) -> None:
+        super().__init__(data_dir)
+        self.model_type, self.data_dir = model_type, data_dir
 
     @cached_property
     def model(self) -> Mapping[str, Any]:
@@ -48,9 +73,7 @@ class Sources:
     @cached_property
     def tokenizer(self) -> Mapping[str, Any]:
         """What turns texts into token ids: the model's files beside its weights, whatever the adapter."""
-        directory = self._checked.model_directory
-        files = set(_matching(directory, WEIGHT_FILES)) - set(_matching(directory, NOT_OF_A_TOKENIZER))
-        return {"digest": self._digest(files)}
+        return {"digest": self._digest(tokenizer_files(self._checked.model_directory))}
 
     @cached_property
     def sae(self) -> Mapping[str, Any]:
@@ -70,9 +93,11 @@ class Sources:
     def corpus(self) -> Mapping[str, Any]:
         """Texts, and how they are cut; a snapshot that has not been taken yet has the digest None."""
         corpus = self.model_type.corpus
-        path = snapshot_file(self.data_dir) if corpus.builtin else Path(corpus.path or "")
+        path = corpus_file(corpus, self.data_dir)
         digest = self._cache.digest(path) if path.is_file() else None
-        settings = corpus.model_dump(mode="json", exclude={"path", "builtin", "prepend_bos"})
+        settings = corpus.model_dump(mode="json", exclude=ORIGIN)
+        if corpus.tokens_column is None:
+            settings = {name: value for name, value in settings.items() if name not in OF_TOKENS}
         return {**settings, "digest": digest, "prepend_bos": self.prepend_bos}
 
     @cached_property
@@ -88,9 +113,10 @@ class Sources:
     def _directory(self, directory: Path) -> str:
         return model_digest(directory, self._cache)
 
-    def _digest(self, files: Iterable[Path]) -> str:
-        named = [[path.name, self._cache.digest(path)] for path in sorted(files)]
-        return text_digest(canonical_json(named))
+
+def tokenizer_files(directory: Path) -> set[Path]:
+    """What a tokenizer in a directory is made of, whether or not a model's weights lie beside it."""
+    return set(_matching(directory, WEIGHT_FILES)) - set(_matching(directory, NOT_OF_A_TOKENIZER))
 
 
 def model_digest(directory: Path, cache: DigestCache) -> str:

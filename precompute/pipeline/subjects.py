@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from precompute.artifacts.shelf import Shelf
-from precompute.config import CorpusConfig, ModelType, load_config
+from precompute.config import CorpusConfig, KnownType, load_config, with_model
 from precompute.errors import ConfigError
 from precompute.settings import Settings
 
@@ -30,7 +30,7 @@ TEST_FEATURES = (0, 256)
 class Subject:
     """One model type, as its steps see it."""
 
-    model_type: ModelType
+    model_type: KnownType
     settings: Settings
     directory: Path
     """`DATA/precomputed_{name}`, with a suffix where only some features are computed."""
@@ -84,7 +84,10 @@ def on_texts(subject: Subject, corpus: CorpusConfig, texts: str, overrides: Mapp
     directory = directory_of(reading_name(subject.model_type.name, texts), subject.data_dir)
     chosen = {**subject.settings.model_dump(), **read_settings(directory), **overrides, "features": None}
     return Subject(
-        subject.model_type.model_copy(update={"corpus": corpus}), _validated(chosen), directory, texts
+        with_model(subject.model_type).model_copy(update={"corpus": corpus}),
+        _validated(chosen),
+        directory,
+        texts,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from precompute.errors import CorruptArtifactError, StoreError
 from precompute.npy import open_npy
+from precompute.stores.places import Place, Remote, RemoteNpy, size_of
 
 Array = NDArray[Any]
 
@@ -44,13 +46,24 @@ class ArrayBackend(Protocol):
 
     name: str
 
-    def write(self, directory: Path, name: str, values: Array) -> None:
+    def write(self, directory: Place, name: str, values: Array) -> None:
         """Write one whole array into a directory that exists; an array of that name is replaced."""
         ...
 
-    def open(self, directory: Path, name: str) -> ArrayReader:
+    def create(self, directory: Place, name: str, length: int, dtype: str) -> Any:
+        """An array of one axis whose slices are then assigned, each once, in order."""
+        ...
+
+    def open(self, directory: Place, name: str) -> ArrayReader:
         """Open an array lazily; raises StoreError where it is absent."""
         ...
+
+
+def read_only(values: Array) -> Array:
+    """The same array, not to be written to, as mapped ones are: compiled code then has one type for both."""
+    view = values.view()
+    view.setflags(write=False)
+    return view
 
 
 class NpyBackend:
@@ -58,16 +71,29 @@ class NpyBackend:
 
     name = "npy"
 
-    def write(self, directory: Path, name: str, values: Array) -> None:
+    def write(self, directory: Place, name: str, values: Array) -> None:
         """Write `name.npy`."""
-        np.save(directory / f"{name}.npy", np.ascontiguousarray(values), allow_pickle=False)
+        path, values = directory / f"{name}.npy", np.ascontiguousarray(values)
+        if isinstance(path, Remote):
+            content = BytesIO()
+            np.save(content, values, allow_pickle=False)
+            path.write_bytes(content.getvalue())
+        else:
+            np.save(path, values, allow_pickle=False)
 
-    def open(self, directory: Path, name: str) -> ArrayReader:
-        """Map `name.npy` into memory, read-only."""
+    def create(self, directory: Place, name: str, length: int, dtype: str) -> Any:
+        """Create `name.npy`, of zeros; on this machine alone."""
+        path = Path(directory / f"{name}.npy")
+        return np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=(length,))
+
+    def open(self, directory: Place, name: str) -> ArrayReader:
+        """Map `name.npy` into memory, read-only; from object storage slices are read when asked for."""
         path = directory / f"{name}.npy"
         if not path.is_file():
             raise absent(path)
         try:
+            if isinstance(path, Remote):
+                return RemoteNpy(path)
             mapped: Array = open_npy(path)
         except (ValueError, EOFError) as error:
             raise damaged(path, error) from None
@@ -79,32 +105,39 @@ class ZarrBackend:
 
     name = "zarr"
 
-    def write(self, directory: Path, name: str, values: Array) -> None:
+    def write(self, directory: Place, name: str, values: Array) -> None:
         """Write `name.zarr`; empty chunks are written too, so that a lost one is seen."""
+        values = np.ascontiguousarray(values)
+        array = self._created(directory / f"{name}.zarr", values.shape, values.dtype)
+        if values.size:
+            array[...] = values
+
+    def create(self, directory: Place, name: str, length: int, dtype: str) -> Any:
+        """Create `name.zarr`, to be filled."""
+        return self._created(directory / f"{name}.zarr", (length,), np.dtype(dtype))
+
+    def _created(self, path: Place, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         import zarr
         from zarr.codecs import BloscCodec, Crc32cCodec
 
-        values = np.ascontiguousarray(values)
-        rest = tuple(max(1, n) for n in values.shape[1:])
-        chunk = max(1, min(ZARR_CHUNK, values.shape[0]))
-        n_chunks = max(1, -(-values.shape[0] // chunk))
-        array = zarr.create_array(
-            directory / f"{name}.zarr",
-            shape=values.shape,
-            dtype=values.dtype,
+        rest = tuple(max(1, n) for n in shape[1:])
+        chunk = max(1, min(ZARR_CHUNK, shape[0]))
+        n_chunks = max(1, -(-shape[0] // chunk))
+        return zarr.create_array(
+            _zarr_store(path),
+            shape=shape,
+            dtype=dtype,
             chunks=(chunk, *rest),
             shards=(chunk * min(ZARR_CHUNKS_PER_SHARD, n_chunks), *rest),
             compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"), Crc32cCodec()],
             config={"write_empty_chunks": True},
             overwrite=True,
         )
-        if values.size:
-            array[...] = values
 
-    def open(self, directory: Path, name: str) -> ArrayReader:
+    def open(self, directory: Place, name: str) -> ArrayReader:
         """Open `name.zarr`, read-only."""
         path = directory / f"{name}.zarr"
-        if not path.is_dir():
+        if not isinstance(path, Remote) and not path.is_dir():
             raise absent(path)
         return ZarrReader(path)
 
@@ -112,17 +145,17 @@ class ZarrBackend:
 class ZarrReader:
     """A Zarr array that raises CorruptArtifactError where Zarr itself would invent zeros."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         import zarr
 
         self.path = path
         try:
-            self._array: Any = zarr.open_array(path, mode="r")
+            self._array: Any = zarr.open_array(_zarr_store(path, True), mode="r", zarr_format=3)
         except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
             raise damaged(path, error) from None
         # To Zarr a file that is missing or empty is a shard of fill values; here every shard is written.
         for file in self._shard_files():
-            if not file.is_file() or not file.stat().st_size:
+            if not size_of(file):
                 raise damaged(file, FileNotFoundError("missing or empty"))
 
     @property
@@ -145,21 +178,30 @@ class ZarrReader:
         except Exception as error:  # each codec has its own way to say that bytes are wrong
             raise damaged(self.path, error) from error
 
-    def _shard_files(self) -> list[Path]:
+    def _shard_files(self) -> list[Place]:
         """The files that hold the array: it is cut along the first axis alone."""
         if not self._array.size:
             return []
         n_shards = -(-self._array.shape[0] // self._array.shards[0])
         rest = ["0"] * (self._array.ndim - 1)
-        return [self.path.joinpath("c", str(i), *rest) for i in range(n_shards)]
+        return [self.path / "/".join(["c", str(i), *rest]) for i in range(n_shards)]
 
 
-def absent(path: Path) -> StoreError:
+def _zarr_store(path: Place, read_only: bool = False) -> Any:
+    """What Zarr is told where an array lies."""
+    if not isinstance(path, Remote):
+        return path
+    from zarr.storage import FsspecStore
+
+    return FsspecStore.from_url(path.url, read_only=read_only)
+
+
+def absent(path: Place) -> StoreError:
     """The error for an array that should be there."""
     return StoreError(f"no array at {path}", "a complete store", "compute or convert the store again")
 
 
-def damaged(path: Path, reason: Exception) -> CorruptArtifactError:
+def damaged(path: Place, reason: Exception) -> CorruptArtifactError:
     """The error for an array whose bytes cannot be what was written."""
     return CorruptArtifactError(
         f"{path} is damaged ({reason or type(reason).__name__}); compute or convert the store again"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,13 @@ from precompute.stores.arrays import backend_named
 from precompute.stores.layout import (
     FEATURES_PER_BLOCK,
     StoreInfo,
+    drop_unfinished,
     new_part,
     open_layout,
     part_directory,
     write_info,
 )
+from precompute.stores.places import Place
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,12 @@ class FeatureBlock:
         """Number of features in the block."""
         return len(self.indptr) - 1
 
+    def part(self, features: range) -> FeatureBlock:
+        """Some of its features; views."""
+        indptr = self.indptr[features.start - self.first : features.stop - self.first + 1]
+        entries = slice(indptr[0], indptr[-1])
+        return FeatureBlock(features.start, indptr - indptr[0], self.rows[entries], self.acts[entries])
+
 
 def n_blocks(d_sae: int) -> int:
     """Number of blocks in a feature-major store of that width."""
@@ -68,7 +75,7 @@ def row_dtype(n_rows: int) -> str:
 class FeatureStoreWriter:
     """Writes a feature-major store block by block; a complete block is never written again."""
 
-    def __init__(self, root: Path, backend: str) -> None:
+    def __init__(self, root: Place, backend: str) -> None:
         self.root, self.backend = root, backend_named(backend)
         root.mkdir(parents=True, exist_ok=True)
 
@@ -83,8 +90,32 @@ class FeatureStoreWriter:
             self.backend.write(staging, "rows", block.rows)
             self.backend.write(staging, "acts", block.acts)
 
+    def write_parts(
+        self,
+        number: int,
+        indptr: NDArray[np.int64],
+        dtypes: tuple[str, str],
+        parts: Iterable[FeatureBlock],
+    ) -> None:
+        """The same of a block whose features come in consecutive parts, one in memory at a time.
+
+        `dtypes` are those of rows and acts.
+        """
+        with new_part(self.root, number) as staging:
+            self.backend.write(staging, "indptr", indptr)
+            rows, acts = (
+                self.backend.create(staging, name, int(indptr[-1]), dtype)
+                for name, dtype in zip(("rows", "acts"), dtypes, strict=True)
+            )
+            start = 0
+            for part in parts:
+                stop = start + len(part.rows)
+                rows[start:stop], acts[start:stop] = part.rows, part.acts
+                start = stop
+
     def finish(self, source: StoreInfo) -> StoreInfo:
         """Write `feature_indptr` and the header; the store is complete from then on."""
+        drop_unfinished(self.root)
         lengths = [
             np.diff(np.asarray(self.backend.open(part_directory(self.root, number), "indptr")[:]))
             for number in range(n_blocks(source.d_sae))
@@ -102,7 +133,7 @@ class FeatureStoreWriter:
 class FeatureStore:
     """A feature-major store opened for reading; reading one feature touches only its own slice."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Place) -> None:
         self.root = root
         self.info = open_layout(root, "features")
         self._backend = backend_named(self.info.backend)
@@ -141,10 +172,19 @@ class FeatureStore:
 
     def block(self, number: int) -> FeatureBlock:
         """All entries of one block of features, loaded (or mapped, for npy)."""
-        features = block_features(number, self.d_sae)
+        return self.features(block_features(number, self.d_sae))
+
+    def features(self, features: range) -> FeatureBlock:
+        """Consecutive features of one block, loaded (or mapped, for npy, as long as they are in use)."""
+        number = features.start // FEATURES_PER_BLOCK
         indptr = self.feature_indptr[features.start : features.stop + 1]
-        rows, acts = self._arrays(number)
-        return FeatureBlock(features.start, indptr - indptr[0], np.asarray(rows[:]), np.asarray(acts[:]))
+        base = self.feature_indptr[number * FEATURES_PER_BLOCK]
+        start, end = (int(v - base) for v in (indptr[0], indptr[-1]))
+        # Not from the arrays that are kept open: a pass over all features would keep all in memory.
+        rows, acts = self._opened(number)
+        return FeatureBlock(
+            features.start, indptr - indptr[0], np.asarray(rows[start:end]), np.asarray(acts[start:end])
+        )
 
     def blocks(self) -> Iterator[FeatureBlock]:
         """Every block in order."""
@@ -152,9 +192,9 @@ class FeatureStore:
 
     def _arrays(self, number: int) -> tuple[Any, Any]:
         if number not in self._open:
-            directory = part_directory(self.root, number)
-            self._open[number] = (
-                self._backend.open(directory, "rows"),
-                self._backend.open(directory, "acts"),
-            )
+            self._open[number] = self._opened(number)
         return self._open[number]
+
+    def _opened(self, number: int) -> tuple[Any, Any]:
+        directory = part_directory(self.root, number)
+        return self._backend.open(directory, "rows"), self._backend.open(directory, "acts")

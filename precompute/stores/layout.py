@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from precompute.errors import StoreError, UsageError
+from precompute.stores.places import Place, Remote
 
 STORE_FILE = "store.json"
+METADATA_FILE = "examples.parquet"
+"""Beside an imported store's own files: what its source says of each example."""
 FORMAT_VERSION = 1
 EXAMPLES_PER_SHARD = 256
 """Examples in one logical shard of a row-major store, whatever the batch size or worker count."""
@@ -57,24 +62,41 @@ class StoreInfo(BaseModel):
     """Of a feature-major store: non-zeros of each block of FEATURES_PER_BLOCK features."""
 
 
-def part_directory(root: Path, number: int) -> Path:
+def part_directory(root: Place, number: int) -> Place:
     """Where shard or block `number` of a store lies."""
     return root / "parts" / f"{number:05d}"
 
 
 @contextmanager
-def new_part(root: Path, number: int) -> Iterator[Path]:
+def new_part(root: Place, number: int) -> Iterator[Place]:
     """A directory to write a part in; it gets its name when complete, and on disk, and not before.
 
-    What a killed writer leaves begins with a dot, and is thrown away by the next writer of that part.
+    What a killed writer leaves begins with a dot, and is thrown away with `drop_unfinished`. Where two
+    write the same part (a worker that was given up, and the one in its place), the first one's is kept.
     """
     target = part_directory(root, number)
-    staging = target.with_name(f".{target.name}")
-    shutil.rmtree(staging, ignore_errors=True)
+    if isinstance(target, Remote):
+        # Nothing can be renamed there: until the header is written, last of all, there is no store.
+        yield target
+        return
+    staging = target.with_name(f".{target.name}-{uuid4().hex[:12]}")
     staging.mkdir(parents=True)
     yield staging
     sync_tree(staging)
-    staging.rename(target)
+    try:
+        staging.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        shutil.rmtree(staging)
+
+
+def drop_unfinished(root: Place) -> None:
+    """Throw away parts that were not finished; only when nobody writes any more."""
+    if isinstance(root, Remote):
+        return
+    for staging in (root / "parts").glob(".*"):
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 @contextmanager
@@ -97,6 +119,19 @@ def new_store(target: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def new_remote_store(target: Remote) -> Iterator[Remote]:
+    """The same in object storage: the target itself, which is no store until its header is written, last."""
+    if target.exists():
+        raise StoreError(f"{target} exists", "a URL below which there is nothing", "choose another")
+    try:
+        yield target
+    except BaseException:
+        with suppress(Exception):  # What was wrong before is what is raised.
+            target.remove_tree()
+        raise
+
+
 def _umask() -> int:
     """The permissions that new directories do not get; mkdtemp is stricter than the user asked for."""
     mask = os.umask(0o077)
@@ -114,12 +149,12 @@ def sync_tree(directory: Path) -> None:
             os.close(descriptor)
 
 
-def write_info(root: Path, info: StoreInfo) -> None:
+def write_info(root: Place, info: StoreInfo) -> None:
     """Write the header; last of all, since its presence says that the store is complete."""
     (root / STORE_FILE).write_text(info.model_dump_json(indent=1) + "\n")
 
 
-def read_info(root: Path) -> StoreInfo:
+def read_info(root: Place) -> StoreInfo:
     """Read the header; raises StoreError where there is none or it cannot be understood."""
     path = root / STORE_FILE
     try:
@@ -136,12 +171,14 @@ def read_info(root: Path) -> StoreInfo:
         ) from None
 
 
-def open_layout(root: Path, layout: str) -> StoreInfo:
+def open_layout(root: Place, layout: str) -> StoreInfo:
     """Read the header of a store that must have the given layout."""
     info = read_info(root)
     if info.layout != layout:
         raise StoreError(
-            f"a store in {info.layout} order at {root}", f"one in {layout} order", "transpose it"
+            f"a store in {info.layout} order at {root}",
+            f"one in {layout} order",
+            "transpose it" if layout == "features" else "give the store that it was transposed from",
         )
     return info
 

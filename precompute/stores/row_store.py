@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import StoreError
-from precompute.stores.arrays import ArrayReader, backend_named
+from precompute.stores.arrays import ArrayReader, backend_named, read_only
 from precompute.stores.feature_store import FeatureActivations
 from precompute.stores.layout import (
     ShardCounts,
     StoreInfo,
+    drop_unfinished,
     feature_dtype,
     new_part,
     open_layout,
     part_directory,
     write_info,
 )
+from precompute.stores.places import Place
 from precompute.stores.row_shard import ARRAYS, DTYPES, RowShard, check_shard
 
 EXAMPLE_ROW_INDPTR = "example_row_indptr"
@@ -36,7 +37,7 @@ OPEN_ARRAYS = 1024
 class RowStoreWriter:
     """Writes a row-major store shard by shard; a shard that is complete on disk is never written again."""
 
-    def __init__(self, root: Path, backend: str, d_sae: int, d_in: int, acts_dtype: str = "float32") -> None:
+    def __init__(self, root: Place, backend: str, d_sae: int, d_in: int, acts_dtype: str = "float32") -> None:
         self.root, self.backend = root, backend_named(backend)
         self.d_sae, self.d_in, self.acts_dtype = d_sae, d_in, acts_dtype
         root.mkdir(parents=True, exist_ok=True)
@@ -58,6 +59,7 @@ class RowStoreWriter:
 
     def finish(self, n_shards: int) -> StoreInfo:
         """Write the header over all shards; the store is complete from then on."""
+        drop_unfinished(self.root)
         counts = tuple(self._counts(number) for number in range(n_shards))
         info = StoreInfo.model_validate(
             {
@@ -110,10 +112,27 @@ class RowLocations:
     position: NDArray[np.int64]
 
 
+def laid_over(
+    n_tokens: int, positions: NDArray[Any], fired: NDArray[Any], acts: NDArray[Any]
+) -> NDArray[np.float32]:
+    """One feature's activation at each token of an example: float32 [n_tokens], NaN where no row is.
+
+    `positions` are those of the example's rows, -1 for a whole example; `fired` numbers the rows on which
+    the feature fires, with `acts`. A whole example has its one activation at each token.
+    """
+    spread = np.full(n_tokens, np.nan, dtype=np.float32)
+    if (positions < 0).any():
+        spread[:] = acts[0] if len(acts) else 0
+        return spread
+    spread[positions] = 0
+    spread[positions[fired]] = acts
+    return spread
+
+
 class RowStore:
     """A row-major store opened for reading. Rows and examples are numbered over the whole store."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Place) -> None:
         self.root = root
         self.info = open_layout(root, "rows")
         self._backend = backend_named(self.info.backend)
@@ -165,8 +184,13 @@ class RowStore:
         return self._open(shard, name)
 
     def values(self, shard: int, name: str) -> NDArray[Any]:
-        """One array of one shard, read into memory (or mapped, for npy)."""
-        return np.asarray(self.array(shard, name)[:])
+        """One array of one shard, in memory (or mapped, for npy, while in use); not to be written to."""
+        # Not the one that is kept open: a pass over all shards would keep all in memory.
+        return read_only(np.asarray(self._open_array(shard, name)[:]))
+
+    def kept(self, shard: int, name: str) -> NDArray[Any]:
+        """The same of one that is asked for again and again: its file stays open."""
+        return read_only(np.asarray(self.array(shard, name)[:]))
 
     def shard(self, number: int) -> RowShard:
         """All arrays of a shard, lazily; kept open."""
@@ -222,33 +246,27 @@ class RowStore:
     def token_acts(self, example: int, activations: FeatureActivations) -> NDArray[np.float32]:
         """A feature's activation at each token of an example; float32 [n_tokens], NaN where no row is.
 
-        `activations` is what the feature-major store says of the feature, read once for all its examples.
+        A whole example that is one row has its one activation at each token. `activations` is what the
+        feature-major store says of the feature, read once for all its examples.
         """
-        rows, acts = self.example_rows(example), self._no_acts(example)
+        rows, n_tokens = self.example_rows(example), len(self.example_tokens(example))
         first, last = np.searchsorted(activations.rows, [rows.start, rows.stop])
-        positions = self.example_positions(example)
-        acts[positions] = 0
-        acts[positions[activations.rows[first:last] - rows.start]] = activations.acts[first:last]
-        return acts
+        fired = activations.rows[first:last] - rows.start
+        return laid_over(n_tokens, self.example_positions(example), fired, activations.acts[first:last])
 
     def example_feature_acts(self, example: int, feature: int) -> NDArray[np.float32]:
         """The same from the row-major store alone: reads all that the example's rows hold."""
-        rows, acts = self.example_rows(example), self._no_acts(example)
+        rows, n_tokens = self.example_rows(example), len(self.example_tokens(example))
         if not rows:
-            return acts
+            return np.full(n_tokens, np.nan, dtype=np.float32)
         number = self._shard_of_example(example)
         offset, positions = int(self.row_offsets[number]), self.example_positions(example)
         indptr = self._index(number, "indptr")[rows.start - offset : rows.stop - offset + 1]
         features = np.asarray(self.array(number, "features")[int(indptr[0]) : int(indptr[-1])])
         values = np.asarray(self.array(number, "acts")[int(indptr[0]) : int(indptr[-1])])
-        acts[positions] = 0
         hits = np.flatnonzero(features == feature)
         owner = np.searchsorted(indptr - indptr[0], hits, side="right") - 1
-        acts[positions[owner]] = values[hits]
-        return acts
-
-    def _no_acts(self, example: int) -> NDArray[np.float32]:
-        return np.full(len(self.example_tokens(example)), np.nan, dtype=np.float32)
+        return laid_over(n_tokens, positions, owner, values[hits])
 
     def _open_array(self, shard: int, name: str) -> ArrayReader:
         return self._backend.open(part_directory(self.root, shard), name)

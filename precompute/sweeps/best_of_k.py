@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from precompute.command_line import run_command
-from precompute.embeddings.ranks import Ranks
 from precompute.errors import LightwellError
+from precompute.executors.ranks import Ranks
 from precompute.pipeline.preflight import check_writable
 from precompute.progress import Silent, TerminalBar
 from precompute.sweeps.composing import compose_settings, composed

@@ -5,7 +5,7 @@ The first rows of a sweep are the first of any larger one, so that what was comp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,8 +167,3 @@ def _shard(number: int, windows: pl.DataFrame, rule: PositionRule, used: int) ->
         position=np.array([p for _, chosen in found for p in chosen], dtype=np.int64),
         n_used=int((example < used).sum()),
     )
-
-
-def shards_of_rank(n: int, rank: int, world_size: int) -> Sequence[int]:
-    """The numbers of the shards that a process takes."""
-    return range(rank, n, world_size)

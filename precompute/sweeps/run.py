@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from precompute.embeddings.ranks import Ranks
+from precompute.executors.ranks import Ranks
 from precompute.pipeline.plan import StepStatus
 from precompute.pipeline.stages import Reporter, Wanted, bring_up_to_date, status_of
 from precompute.progress import Progress, Silent
 from precompute.sweeps.curves import Resampling, curve
 from precompute.sweeps.plan import RUNS, STEP, SweepPlan
 from precompute.sweeps.results import ROWS_PER_GROUP, ROWS_SCHEMA, SweepResult, open_sweep, record, recoveries
-from precompute.sweeps.rows import ShardRows, shards_of_rank
+from precompute.sweeps.rows import ShardRows
 from precompute.sweeps.sample_cache import SampleCache
 from precompute.sweeps.score_shards import CURVES, ScoreShards, ShardScores, add_texts
 from precompute.sweeps.subsets import weights_by_subset
@@ -98,7 +98,7 @@ class Sweep:
     def work(self, progress: Progress) -> None:
         """Score this process's shards, those that are not scored yet."""
         shards = self.plan.rows.shards
-        mine = [shards[n] for n in shards_of_rank(len(shards), self.ranks.rank, self.ranks.world_size)]
+        mine = self.ranks.own(shards)
         progress.start(sum(shard.n_used for shard in mine), "activations")
         for shard in mine:
             self._note_damage(shard)

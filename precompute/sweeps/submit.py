@@ -65,7 +65,7 @@ def _direct(launch: Launch, settings: LaunchSettings) -> int:
     """Run it here, as many processes as asked for."""
     import subprocess
 
-    from precompute.embeddings.ranks import n_processes
+    from precompute.executors.ranks import n_processes
 
     if settings.num_gpus:
         n_processes(str(settings.num_gpus), "auto")

@@ -24,15 +24,14 @@ from dashboard.components import statement_map, statement_panels
 from dashboard.components.embedding_states import outdated_set
 from dashboard.components.opened_statement import brief
 from dashboard.embedded import OpenedSet
-from dashboard.export import FORMATS
 from dashboard.pages import embeddings as page
 from dashboard.queries import Queries
 from dashboard.questions import statement_features, statements
 from dashboard.questions.feature_map import inside
 from dashboard.raster import Window
 from dashboard.settings import DashboardSettings
-from dashboard.statement_export import as_json
 from precompute.errors import ArtifactMissingError, LightwellError
+from precompute.export.files import FORMATS, as_json
 from tests import builders
 from tests.dashboard.made_artifacts import D_SAE, PlainArtifacts, make_artifacts
 from tests.dashboard.made_embeddings import NAME, make_embeddings

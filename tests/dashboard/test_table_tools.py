@@ -19,12 +19,13 @@ from dashboard import columns, grid
 from dashboard.address import AddressError, parse, with_parameters
 from dashboard.app import create_app
 from dashboard.columns import COLUMNS, STANDARD
-from dashboard.export import FORMATS, csv_pieces, exported
+from dashboard.export import exported
 from dashboard.finding import Destination, find
 from dashboard.queries import Queries
 from dashboard.questions.frequency import bands, dead_path, dense_path, distribution
 from dashboard.saved_views import FILE, MOST_VIEWS, SavedViews
 from precompute.errors import UsageError
+from precompute.export.files import FORMATS, csv_pieces
 from precompute.labels.content import Content
 from tests.dashboard.made_artifacts import D_SAE, PlainArtifacts, make_artifacts
 from tests.dashboard.test_app import SETTINGS

@@ -8,7 +8,7 @@ from pathlib import Path
 from precompute.embeddings.compute import compute
 from precompute.embeddings.embedding_set import SetSettings
 from precompute.embeddings.operations import Operations
-from precompute.embeddings.ranks import Ranks
+from precompute.executors.ranks import Ranks
 
 
 def main(model: str, dataset: str, out: str, *batch_sizes: str) -> None:

@@ -105,6 +105,24 @@ def test_inverse_sigma_sums_over_rows(subject, store):
     np.testing.assert_allclose(found, [np.concatenate(expected).sum(), sum(map(len, expected))], rtol=1e-5)
 
 
+def test_of_a_large_corpus_every_nth_example_is_read_to_the_end(subject, store, tmp_path, monkeypatch):
+    root, _ = subject
+    monkeypatch.setattr(activations, "EXAMPLES_TO_THE_END", 88)
+    found = compute(subject, tmp_path / "out")
+    every = N_EXAMPLES // 88
+    assert every > 1
+    for number in range(found.n_shards):
+        own = range(number * 256, min(N_EXAMPLES, (number + 1) * 256))
+        inverse = [1 / oracle(root / "lm", root / "sae", EXAMPLES[e])[2] for e in own if e % every == 0]
+        expected = [np.concatenate(inverse).sum(), sum(map(len, inverse))]
+        one, two = found.load(number), store.load(number)
+        np.testing.assert_allclose(one.inverse_sigma, expected, rtol=1e-5)
+        for name in ("token_ids", "position", "example", "indptr", "features"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+        np.testing.assert_allclose(one.acts, two.acts, rtol=1e-4)
+        np.testing.assert_allclose(one.example_means, two.example_means, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_batch_size_changes_nothing_but_rounding(subject, tmp_path, batch_size):
     store = compute(subject, tmp_path / "64", few=True)

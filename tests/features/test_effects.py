@@ -100,7 +100,7 @@ def test_a_range_of_features_has_the_bytes_of_the_whole() -> None:
 
 
 def test_a_model_without_an_output_layer_is_not_applicable(tmp_path: Path) -> None:
-    (tmp_path / "directions.json").write_text('{"tokens": false}')
+    (tmp_path / "directions.json").write_text('{"tokens": false, "reason": "the model has no output layer"}')
     context = step_context(tmp_path / "out", files={"directions.json": tmp_path / "directions.json"})
     with pytest.raises(NotApplicableError, match="no output layer"):
         next(context_tiles(context))

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from precompute.features import blocks
 from precompute.features import feature_stats as step
-from precompute.features.blocks import listed_block
+from precompute.features.blocks import pieces, read_piece
 from precompute.features.quantiles import block_quantiles
 from precompute.stores.feature_store import FeatureBlock
+from precompute.stores.layout import FEATURES_PER_BLOCK
 from tests.builders import dense_matrix, random_subject
 from tests.stores.store_contract import tree
 
@@ -114,8 +116,52 @@ def test_quantiles_are_numpys_for_any_values(groups, p):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_listed_block_is_cut_to_the_listed_features(tmp_path):
+def test_a_piece_is_cut_to_the_listed_features(tmp_path):
     features = random_subject(tmp_path).features
-    block = listed_block(features, 0, range(3, 6))
+    block = read_piece(features, range(3, 6))
     assert (block.first, block.n_features) == (3, 3)
     np.testing.assert_array_equal(block.acts[: block.indptr[1]], features.feature(3).acts)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    n=st.integers(1, 30_000),
+    n_values=st.sampled_from([1, 7, 1000, 2**23]),
+    spread=st.sampled_from([0.01, 1.0, 20.0]),
+    ps=st.lists(st.floats(0, 1), min_size=1, max_size=6),
+    seed=st.integers(0, 9),
+)
+def test_quantiles_are_numpys_for_many_values_and_ties(n, n_values, spread, ps, seed):
+    generator = np.random.default_rng(seed)
+    values = np.exp(spread * np.round(generator.normal(size=n) * n_values) / n_values).astype(np.float32)
+    acts = values * generator.choice(np.array([1, -1], np.float32), n)
+    block = FeatureBlock(0, np.array([0, 0, n]), np.zeros(n, np.int64), acts)
+    found = block_quantiles(block, ps)
+    assert np.isnan(found[0]).all()
+    np.testing.assert_array_equal(found[1], np.quantile(acts.astype(np.float64), ps))
+
+
+@given(
+    lengths=st.lists(st.integers(0, 30), min_size=1, max_size=5000),
+    most=st.integers(1, 40),
+    listed=st.tuples(st.integers(0, 5000), st.integers(0, 5000)),
+)
+def test_pieces_hold_each_listed_feature_once_and_few_non_zeros(lengths, most, listed):
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    features = range(min(listed[0], len(lengths)), min(listed[1], len(lengths)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "NONZEROS_AT_ONCE", most)
+        found = pieces(indptr, features)
+    assert [feature for piece in found for feature in piece] == list(features)
+    for piece in found:
+        assert piece.start // FEATURES_PER_BLOCK == (piece.stop - 1) // FEATURES_PER_BLOCK
+        assert len(piece) == 1 or indptr[piece.stop] - indptr[piece.start] <= most
+
+
+@pytest.mark.parametrize("backend", ["npy", "zarr"])
+def test_small_pieces_change_no_byte(tmp_path, monkeypatch, backend):
+    subject = random_subject(tmp_path, backend)
+    computed(subject, tmp_path / "whole")
+    monkeypatch.setattr(blocks, "NONZEROS_AT_ONCE", 20)
+    computed(subject, tmp_path / "pieces")
+    assert tree(tmp_path / "pieces") == tree(tmp_path / "whole")

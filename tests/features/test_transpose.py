@@ -1,5 +1,6 @@
 """Step `transpose`: the same activations by feature, the same bytes whatever the workers."""
 
+from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
 import numpy as np
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from precompute.command_line import run_command
 from precompute.errors import CorruptArtifactError
+from precompute.executors.local import Threads
+from precompute.features import blocks
 from precompute.features import transpose as step
 from precompute.progress import Silent
 from precompute.stores import feature_store, layout
@@ -18,13 +21,21 @@ from tests.stores.store_contract import assert_features_equal, tree
 
 
 @pytest.fixture
-def small_blocks(monkeypatch):
+def small_blocks():
     """Blocks of 7 features, so that a small store has several."""
-    monkeypatch.setattr(feature_store, "FEATURES_PER_BLOCK", 7)
-    monkeypatch.setattr(layout, "FEATURES_PER_BLOCK", 7)
+    with small_blocks_of(7):
+        yield
 
 
-@settings(max_examples=8)
+@contextmanager
+def small_blocks_of(n):
+    with ExitStack() as stack:
+        for module in (feature_store, layout, blocks):
+            stack.enter_context(patch.object(module, "FEATURES_PER_BLOCK", n))
+        yield
+
+
+@settings(max_examples=24, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     n_examples=st.integers(0, 30),
@@ -32,16 +43,19 @@ def small_blocks(monkeypatch):
     workers=st.sampled_from([1, 2]),
     backend=st.sampled_from(["npy", "zarr"]),
     acts_dtype=st.sampled_from(["float32", "float16"]),
+    bytes_at_once=st.sampled_from([1, 100, 600, 2**30]),
+    most_passes=st.sampled_from([0, 16]),
 )
 def test_rows_of_each_feature_equal_those_of_row_major_order(
-    tmp_path_factory, seed, n_examples, per_shard, workers, backend, acts_dtype
+    tmp_path_factory, seed, n_examples, per_shard, workers, backend, acts_dtype, bytes_at_once, most_passes
 ):
     root = tmp_path_factory.mktemp("law")
     rows = random_row_store(
         root / "rows", "npy", n_examples, 20, seed=seed, examples_per_shard=per_shard, acts_dtype=acts_dtype
     )
-    with patch.object(feature_store, "FEATURES_PER_BLOCK", 7):
-        step.transpose(rows, root / "features", backend, workers, Silent())
+    with small_blocks_of(7), patch.object(step, "MOST_PASSES", most_passes):
+        threads = Threads(workers)
+        step.transpose(rows, root / "features", backend, threads, Silent(), bytes_at_once=bytes_at_once)
         found, dense = FeatureStore(root / "features"), dense_matrix(rows)
         for feature in range(rows.d_sae):
             entry = found.feature(feature)
@@ -75,6 +89,33 @@ def test_an_interrupted_run_is_taken_up_to_the_same_bytes(tmp_path, small_blocks
     assert tree(again.out) == tree(context.out)
 
 
+@pytest.mark.parametrize("most_passes", [0, 16])
+def test_shards_that_belie_their_statistics_are_refused(tmp_path, monkeypatch, most_passes):
+    rows = random_row_store(tmp_path / "rows", "npy", 4)
+    path = rows.root / "parts" / "00000" / "features.npy"
+    features = np.load(path)
+    features[features == features[0]] = features[0] - 1 if features[0] else 1
+    np.save(path, features)
+    monkeypatch.setattr(step, "MOST_PASSES", most_passes)
+    with pytest.raises(CorruptArtifactError, match="other features than their statistics say"):
+        step.transpose(rows, tmp_path / "out", "npy", Threads(1), Silent())
+
+
+@given(
+    counts=st.lists(st.integers(0, 9), min_size=1, max_size=60),
+    at_once=st.integers(1, 100),
+    done=st.sets(st.integers(0, 8)),
+)
+def test_blocks_are_grouped_as_far_as_memory_allows(counts, at_once, done):
+    with small_blocks_of(7):
+        wanted = [number for number in range(feature_store.n_blocks(len(counts))) if number not in done]
+        groups = step.together(wanted, np.array(counts), at_once)
+    assert [number for group in groups for number in group] == wanted
+    for group in groups:
+        assert list(group) == list(range(group[0], group[-1] + 1))
+        assert len(group) == 1 or sum(counts[7 * group[0] : 7 * (group[-1] + 1)]) <= at_once
+
+
 def test_an_oddly_numbered_feature_is_refused(tmp_path):
     rows = random_row_store(tmp_path / "rows", "npy", 4)
     path = rows.root / "parts" / "00000" / "features.npy"
@@ -82,7 +123,7 @@ def test_an_oddly_numbered_feature_is_refused(tmp_path):
     features[0] = 999
     np.save(path, features)
     with pytest.raises(CorruptArtifactError, match="out of range"):
-        step.transpose(rows, tmp_path / "out", "npy", 1, Silent())
+        step.transpose(rows, tmp_path / "out", "npy", Threads(1), Silent())
 
 
 def test_the_command_takes_the_sources_backend_unless_told(tmp_path, capsys):

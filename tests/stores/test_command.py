@@ -17,7 +17,10 @@ def test_convert_writes_the_other_backend(tmp_path, capsys):
     assert "zarr" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("argv", [[], ["convert", "a"], ["convert", "nowhere", "b", "--backend", "npy"]])
+@pytest.mark.parametrize(
+    "argv",
+    [[], ["convert", "a"], ["convert", "nowhere", "b", "--backend", "npy"], ["convert", "nowhere", "b"]],
+)
 def test_bad_usage_is_one_line_and_code_2(argv, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run_command(main, argv) == 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from precompute.embeddings.ranks import Ranks
+from precompute.executors.ranks import Ranks
 from precompute.sweeps.composing import compose_settings
 from precompute.sweeps.plan import SweepPlan
 from precompute.sweeps.results import SweepResult

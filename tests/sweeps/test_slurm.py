@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +14,8 @@ import pytest
 
 from precompute.sweeps.submit import FOLDER
 from tests.made_autoencoder import make_autoencoder
+from tests.slurm_cluster import Cluster, cluster_or_skip
 from tests.sweeps.made_sweep import overrides, swept
-from tests.sweeps.slurm_cluster import Cluster, cluster, why_not
 
 MANY = ("+eval.num_positions=4", "+eval.n_samples=24", "+eval.max_val_samples=null")
 """Long enough to be interrupted."""
@@ -26,12 +25,7 @@ pytestmark = pytest.mark.full
 
 @pytest.fixture
 def running() -> Iterator[Cluster]:
-    if reason := why_not():
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    # Not below pytest's own directory: the name of a socket may be 107 characters long.
-    with tempfile.TemporaryDirectory(prefix="slurm-") as directory, cluster(Path(directory)) as found:
+    with cluster_or_skip() as found:
         yield found
 
 

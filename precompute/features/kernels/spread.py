@@ -23,11 +23,16 @@ def squares_about(indptr: Ints, acts: NDArray[np.float32], mean: NDArray[np.floa
 
 
 @njit(cache=True, nogil=True)
-def distinct_examples(indptr: Ints, rows: Ints, row_example: NDArray[Any]) -> Ints:
-    """On how many examples each feature fires; int64 [n_features]. Rows ascend, and so do their examples."""
+def distinct_examples(indptr: Ints, rows: NDArray[Any], row_place: NDArray[Any]) -> Ints:
+    """On how many examples each feature fires; int64 [n_features]. Rows ascend.
+
+    `row_place` [n_rows] counts the rows of a row's example that come before it.
+    """
     distinct = np.zeros(len(indptr) - 1, np.int64)
     for f in range(len(indptr) - 1):
+        before = np.int64(-1)
         for k in range(indptr[f], indptr[f + 1]):
-            if k == indptr[f] or row_example[rows[k]] != row_example[rows[k - 1]]:
-                distinct[f] += 1
+            row = np.int64(rows[k])
+            distinct[f] += row - before > np.int64(row_place[row])
+            before = row
     return distinct

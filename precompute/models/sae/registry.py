@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from precompute.errors import SAEFormatError
 from precompute.models.hub import resolve_directory
+from precompute.models.sae.gemma_scope_format import WEIGHTS_FILES as GEMMA_SCOPE_FILES
 from precompute.models.sae.header import SAEHeader
-from precompute.models.sae.weights import PICKLE_SUFFIXES
+from precompute.models.sae.pickles import PICKLED_FORMATS, convert_pickle, converted, pickles_of
+from precompute.models.sae.published import directory_of, fetch, is_published
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +47,8 @@ FORMATS: Mapping[str, str] = MappingProxyType(
     {
         "lightwell": "precompute.models.sae.lightwell_format",
         "saelens": "precompute.models.sae.saelens_format",
+        "sparsify": "precompute.models.sae.sparsify_format",
+        "gemma_scope": "precompute.models.sae.gemma_scope_format",
     }
 )
 """The module of each format, in the order in which they are tried."""
@@ -59,18 +63,47 @@ ARCHITECTURES: Mapping[str, str] = MappingProxyType(
 )
 """The class of each architecture."""
 
-REFUSED_FORMATS: Mapping[str, str] = MappingProxyType(
+LACKING: Mapping[str, str] = MappingProxyType(
     {
-        "params.npz": "Gemma Scope (params.npz)",
-        "ae.pt": "dictionary_learning (ae.pt)",
-        "cfg.json": "sparsify, or SAELens without weights (cfg.json)",
+        "cfg.json": "an SAE's cfg.json without its weights",
+        "config.json": "a config.json without an SAE's weights",
     }
 )
-"""Files that tell a format which is not supported."""
+"""What a file says of a directory that holds no whole SAE."""
+
+
+def make_readable(sae: str | Path, allow_legacy_weights: bool = False) -> None:
+    """Convert a pickle that the user allows to be read, or fetch a published SAE, once and for all.
+
+    Every later command then reads the SAE without being told anything. Raises SAEFormatError.
+    """
+    if is_published(str(sae)):
+        fetch(str(sae), allow_legacy_weights)
+    elif allow_legacy_weights:
+        source = _source(sae)
+        if _format_or_none(source) is None and pickles_of(source):
+            convert_pickle(source)
 
 
 def resolve_sae_directory(sae: str | Path) -> Path:
-    """The directory of an SAE given as a path or a hub id; raises SAEFormatError where there is none."""
+    """The directory of an SAE given as a path, a hub id or `sae_lens:RELEASE/ID`, or of its conversion.
+
+    Raises SAEFormatError where there is none, and for a pickle that has not been converted.
+    """
+    if is_published(str(sae)):
+        return directory_of(str(sae))
+    source = _source(sae)
+    in_safetensors = source.is_dir() and _format_or_none(source) is not None
+    return source if in_safetensors or not pickles_of(source) else converted(source)
+
+
+def _source(sae: str | Path) -> Path:
+    """The directory, or the file where a file alone is an SAE."""
+    path = Path(sae).expanduser()
+    if path.is_file() and path.name in GEMMA_SCOPE_FILES:
+        return path.parent
+    if path.is_file() and pickles_of(path):
+        return path
     return resolve_directory(str(sae), None, "SAE", SAEFormatError)
 
 
@@ -98,22 +131,24 @@ def load_sae(sae: str | Path, device: str = "cpu") -> SAE:
     return loaded
 
 
-def _format_of(directory: Path) -> SAEFormat:
+def _format_or_none(directory: Path) -> SAEFormat | None:
     for module in FORMATS.values():
         file_format: SAEFormat = import_module(module)
-        if file_format.detect(directory):
+        if directory.is_dir() and file_format.detect(directory):
             return file_format
-    raise SAEFormatError(
-        f"{directory}: {_what_it_is(directory)}",
-        "sae.json with sae.safetensors (lightwell), or cfg.json with sae_weights.safetensors (SAELens)",
-        "convert the SAE, or correct `sae`",
-    )
+    return None
+
+
+def _format_of(directory: Path) -> SAEFormat:
+    file_format = _format_or_none(directory)
+    if file_format is None:
+        raise SAEFormatError(
+            f"{directory}: {_what_it_is(directory)}",
+            f"the files of one of {', '.join([*FORMATS, *PICKLED_FORMATS])}",
+            "convert the SAE, or correct `sae`",
+        )
+    return file_format
 
 
 def _what_it_is(directory: Path) -> str:
-    names = sorted(path.name for path in directory.iterdir())
-    pickles = [name for name in names if Path(name).suffix in PICKLE_SUFFIXES]
-    if pickles:
-        return f"the pickle {pickles[0]}, which is not read"
-    known = [kind for name, kind in REFUSED_FORMATS.items() if name in names]
-    return f"an SAE of a format that is not supported: {known[0]}" if known else "no SAE"
+    return next((kind for name, kind in LACKING.items() if (directory / name).is_file()), "no SAE")

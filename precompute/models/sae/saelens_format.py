@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 NAME = "saelens"
 CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae_weights.safetensors"
+BATCH_TOPK = ("batchtopk", "matryoshka_batchtopk")
+"""Architectures of training whose saved threshold makes them JumpReLU."""
+SHARED_THRESHOLD = "topk_threshold"
+"""The threshold of all features that training on BatchTopK keeps."""
+MIN_NORM = 1e-8
+"""Smallest decoder norm divided by."""
 
 
 def detect(directory: Path) -> bool:
@@ -43,7 +49,8 @@ def read_header(directory: Path) -> SAEHeader:
     """Read and check the configuration, and that the weights fit it; raises SAEFormatError."""
     path = directory / CONFIG_FILE
     config = read_json(path)
-    architecture = _architecture(config, path)
+    shapes = read_shapes(directory / WEIGHTS_FILE)
+    architecture = _architecture(config, shapes, path)
     d_sae = positive_int(config, "d_sae", path)
     header = SAEHeader(
         format=NAME,
@@ -59,24 +66,28 @@ def read_header(directory: Path) -> SAEHeader:
         rescale_acts_by_decoder_norm=architecture == "topk"
         and bool(config.get("rescale_acts_by_decoder_norm", False)),
     )
-    _check_weights(directory / WEIGHTS_FILE, header)
+    _check_weights(directory / WEIGHTS_FILE, shapes, header)
     return header
 
 
 def read_weights(directory: Path, header: SAEHeader) -> dict[str, Tensor]:
-    """The arrays of the SAE as float32."""
+    """The arrays of the SAE as float32; one threshold for all features is given to each."""
     path = directory / WEIGHTS_FILE
     stored = read_tensors(path)
     _check_scaling(stored, path)
+    if SHARED_THRESHOLD in stored:
+        stored = _as_jumprelu(stored, read_json(directory / CONFIG_FILE))
     return {name: stored[name].float() for name in header.shapes()}
 
 
-def _architecture(config: Mapping[str, Any], path: Path) -> str:
+def _architecture(config: Mapping[str, Any], shapes: Mapping[str, Any], path: Path) -> str:
     """The architecture; before version 6 a TopK SAE was a standard one with another activation."""
     activation = config.get("activation_fn_str", config.get("activation_fn", "relu"))
     architecture = config.get("architecture", "standard")
     if architecture == "standard" and activation == "topk":
         return "topk"
+    if architecture in BATCH_TOPK and SHARED_THRESHOLD in shapes:
+        return "jumprelu"
     checked = check_architecture(architecture, path)
     if activation not in ("relu", "topk", None):
         raise SAEFormatError(
@@ -130,13 +141,26 @@ def _normalization(config: Mapping[str, Any], path: Path) -> Normalization:
     return next(name for name in NORMALIZATIONS if name == value)
 
 
-def _check_weights(path: Path, header: SAEHeader) -> None:
-    shapes = read_shapes(path)
+def _check_weights(path: Path, shapes: Mapping[str, tuple[int, ...]], header: SAEHeader) -> None:
+    if SHARED_THRESHOLD in shapes:
+        shapes = {**shapes, "threshold": (header.d_sae,)}
     if header.architecture == "jumprelu" and "threshold" not in shapes and "log_threshold" in shapes:
         raise SAEFormatError(
             f"{path}: a training checkpoint (log_threshold)", "an SAE saved for inference", "save it as such"
         )
     check_shapes(shapes, header.shapes(), path)
+
+
+def _as_jumprelu(stored: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """A BatchTopK SAE of training as SAELens saves it for inference."""
+    threshold = stored[SHARED_THRESHOLD].expand(len(stored["b_enc"]))
+    arrays = {**stored, "threshold": threshold}
+    if not config.get("rescale_acts_by_decoder_norm", False):
+        return arrays
+    # There the threshold, and every activation, counts in units of normalised decoder rows.
+    norms = stored["W_dec"].norm(dim=-1).clamp(min=MIN_NORM)
+    folded = {"W_enc": stored["W_enc"] * norms, "b_enc": stored["b_enc"] * norms}
+    return {**arrays, **folded, "W_dec": stored["W_dec"] / norms.unsqueeze(1)}
 
 
 def _check_scaling(stored: Mapping[str, Tensor], path: Path) -> None:

@@ -1,16 +1,21 @@
-"""The processes that embed together: one alone, or those that torchrun started, joined by gloo."""
+"""The processes that run a model together: one alone, or those that torchrun started, joined by gloo."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from types import TracebackType
+from typing import Any, Generic, TypeVar
 
 from precompute.errors import UsageError
+from precompute.progress import Progress, Silent
+
+Item = TypeVar("Item")
+Task = TypeVar("Task")
 
 PATIENCE = timedelta(days=30)
 """How long a rank waits for the others: as long as they work. One that dies ends all, by torchrun."""
@@ -69,6 +74,10 @@ class Ranks:
         dist.broadcast_object_list(box, src=0)
         return box[0]
 
+    def own(self, shards: Sequence[Item]) -> Sequence[Item]:
+        """Those of the shards that fall to this process; together the processes have each shard once."""
+        return shards[self.rank :: self.world_size]
+
     def device(self, chosen: str) -> str:
         """The device of this process: its own GPU where there are several processes."""
         if self.world_size == 1 or chosen == "cpu":
@@ -78,6 +87,43 @@ class Ranks:
         if not torch.cuda.is_available():
             return chosen
         return f"cuda:{self.local_rank % torch.cuda.device_count()}"
+
+
+class Team(Generic[Task]):
+    """Processes that do tasks together: the leading one says what, and each does its own shards of it.
+
+    Within `with`, the leading process calls `lead`, the others `follow`, which returns when the leading one
+    leaves without an error. With an error torchrun ends them.
+    """
+
+    def __init__(self, ranks: Ranks, do: Callable[[Task, Progress], None]) -> None:
+        self.ranks, self._do = ranks, do
+
+    def __enter__(self) -> Team[Task]:
+        self.ranks.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if error is None and self.ranks.leads:
+            self.ranks.told(None)
+        if error is None:
+            # One that leaves early takes its connections away from those that still listen.
+            self.ranks.wait()
+        self.ranks.close()
+
+    def lead(self, task: Task, progress: Progress) -> None:
+        """Do a task together; it travels to the others, so it is made of paths and numbers."""
+        self.ranks.told(task)
+        self._do(task, progress)
+        self.ranks.wait()
+
+    def follow(self) -> None:
+        """Do what the leading process says until it has nothing more to say."""
+        while (task := self.ranks.told(None)) is not None:
+            self._do(task, Silent())
+            self.ranks.wait()
 
 
 def n_processes(gpus: str, device: str) -> int:
