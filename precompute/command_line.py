@@ -84,6 +84,6 @@ def run_command(main: Callable[[list[str]], int], argv: Sequence[str] | None = N
 
 
 def _tell(message: str, exit_code: int) -> int:
-    """Say why the command ends, in one line."""
-    print("lightwell:", " ".join(message.split()), file=sys.stderr)
+    """Say why the command ends, in one line, written at once: several processes may share the terminal."""
+    sys.stderr.write(f"lightwell: {' '.join(message.split())}\n")
     return exit_code

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from precompute.errors import UsageError
+from precompute.errors import LightwellError, UsageError
 from precompute.progress import Progress, Silent
 
 Item = TypeVar("Item")
@@ -62,7 +63,8 @@ class Ranks:
         if self.world_size > 1:
             import torch.distributed as dist
 
-            dist.barrier()
+            with _the_others_there():
+                dist.barrier()
 
     def told(self, message: Any) -> Any:
         """What the leading process says, to all."""
@@ -71,7 +73,8 @@ class Ranks:
         import torch.distributed as dist
 
         box = [message if self.leads else None]
-        dist.broadcast_object_list(box, src=0)
+        with _the_others_there():
+            dist.broadcast_object_list(box, src=0)
         return box[0]
 
     def own(self, shards: Sequence[Item]) -> Sequence[Item]:
@@ -89,15 +92,25 @@ class Ranks:
         return f"cuda:{self.local_rank % torch.cuda.device_count()}"
 
 
+@contextmanager
+def _the_others_there() -> Iterator[None]:
+    """Raises LightwellError for a connection that another process broke by ending."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise LightwellError("another process of this run ended; its own message says why") from error
+
+
 class Team(Generic[Task]):
     """Processes that do tasks together: the leading one says what, and each does its own shards of it.
 
     Within `with`, the leading process calls `lead`, the others `follow`, which returns when the leading one
-    leaves without an error. With an error torchrun ends them.
+    leaves. With an error in a task torchrun ends them.
     """
 
     def __init__(self, ranks: Ranks, do: Callable[[Task, Progress], None]) -> None:
-        self.ranks, self._do = ranks, do
+        self.ranks, self._do_own = ranks, do
+        self._in_task = False
 
     def __enter__(self) -> Team[Task]:
         self.ranks.open()
@@ -106,9 +119,10 @@ class Team(Generic[Task]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        if error is None and self.ranks.leads:
-            self.ranks.told(None)
-        if error is None:
+        # Where the leading process refuses its command between tasks, the others have nothing to say of it.
+        if error is None or (isinstance(error, LightwellError | SystemExit) and not self._in_task):
+            if self.ranks.leads:
+                self.ranks.told(None)
             # One that leaves early takes its connections away from those that still listen.
             self.ranks.wait()
         self.ranks.close()
@@ -117,13 +131,17 @@ class Team(Generic[Task]):
         """Do a task together; it travels to the others, so it is made of paths and numbers."""
         self.ranks.told(task)
         self._do(task, progress)
-        self.ranks.wait()
 
     def follow(self) -> None:
         """Do what the leading process says until it has nothing more to say."""
         while (task := self.ranks.told(None)) is not None:
             self._do(task, Silent())
-            self.ranks.wait()
+
+    def _do(self, task: Task, progress: Progress) -> None:
+        self._in_task = True
+        self._do_own(task, progress)
+        self.ranks.wait()
+        self._in_task = False
 
 
 def n_processes(gpus: str, device: str) -> int:
