@@ -11,6 +11,7 @@ from pathlib import Path
 from dashboard import columns, grid
 from dashboard.address import AddressError, parse, shortened, with_parameters
 from precompute.artifacts.locks import ArtifactLock
+from precompute.durable import settle
 from precompute.errors import UsageError
 
 FILE = "saved_views.json"
@@ -73,9 +74,7 @@ class SavedViews:
         handle, staged = tempfile.mkstemp(prefix=".tmp-", dir=self._path.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(staged).replace(self._path)
+        settle(Path(staged), self._path)
         return tuple(ordered)
 
 

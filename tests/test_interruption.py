@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,24 +37,33 @@ def finish(files: TinyFiles, data: Path) -> float:
 @pytest.mark.full
 @pytest.mark.timeout(1500)
 def test_sigkill_at_random_moments_loses_nothing(tmp_path: Path) -> None:
+    """Twenty kills; what a killed run left is gone on with, and often killed again, until it is complete."""
     files = make_all(tmp_path / "mine", n_texts=1200)
     seconds = finish(files, tmp_path / "whole")
     expected = contents(tmp_path / "whole" / "precomputed_mine")
-    draw, n_killed = random.Random(7), 0
-    for attempt in range(N_KILLS):
-        data = tmp_path / "killed"
+    draw, n_kills, data = random.Random(7), 0, tmp_path / "killed"
+    while n_kills < N_KILLS:
         shutil.rmtree(data, ignore_errors=True)
-        process = start(files, data)
-        time.sleep(seconds * draw.uniform(0.1, 0.95))
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            n_killed += 1
-        process.communicate()
-        finish(files, data)
+        n_kills += n_kills_until_complete(files, data, lambda: seconds * draw.uniform(0.1, 0.95))
         found = contents(data / "precomputed_mine")
-        assert found.keys() == expected.keys(), attempt
-        assert [name for name in found if found[name] != expected[name]] == [], attempt
-    assert n_killed >= N_KILLS // 2
+        assert found.keys() == expected.keys(), n_kills
+        assert [name for name in found if found[name] != expected[name]] == [], n_kills
+
+
+def n_kills_until_complete(files: TinyFiles, data: Path, drawn_seconds: Callable[[], float]) -> int:
+    """Run again and again, each time killed after the seconds drawn, until one run ends before them."""
+    n_kills = 0
+    while True:
+        process = start(files, data)
+        try:
+            _, errors = process.communicate(timeout=drawn_seconds())
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            n_kills += 1
+            continue
+        assert process.returncode == 0, errors
+        return n_kills
 
 
 def wait_for_step(process: subprocess.Popen[str], number: int) -> str:

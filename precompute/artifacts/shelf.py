@@ -15,6 +15,7 @@ from pathlib import Path
 from precompute.artifacts.digests import file_digest
 from precompute.artifacts.locks import ArtifactLock
 from precompute.artifacts.manifest import MANIFEST_FILE, Manifest, read_manifest, write_manifest
+from precompute.durable import sync, sync_tree
 from precompute.errors import CorruptArtifactError
 
 DAMAGE_FILE = "damage.txt"
@@ -98,11 +99,11 @@ class Shelf:
     def publish(self, staging: Path, manifest: Manifest, outputs: Iterable[str]) -> None:
         """Make staged files durable, move them to their place, and point to them; readers see old or new."""
         write_manifest(staging, manifest)
-        _sync_tree(staging)
+        sync_tree(staging)
         version = self._free_version(manifest)
         version.parent.mkdir(parents=True, exist_ok=True)
         staging.rename(version)
-        _sync(version.parent)
+        sync(version.parent)
         _link(self.pointer(manifest.step), Path("..") / "versions" / version.name)
         for output in outputs:
             if manifest.not_applicable:
@@ -173,18 +174,4 @@ def _link(link: Path, target: Path) -> None:
     staging.unlink(missing_ok=True)
     staging.symlink_to(target)
     staging.replace(link)
-    _sync(link.parent)
-
-
-def _sync_tree(directory: Path) -> None:
-    for path in sorted(directory.rglob("*"), reverse=True):
-        _sync(path)
-    _sync(directory)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(link.parent)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from precompute.artifacts.locks import ArtifactLock
+from precompute.durable import sync
 from precompute.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _write(batches: Iterator[pa.Table], corpus: CorpusConfig, target: Path) -> N
             writer.close()
     if writer is None:
         raise CorpusError(f"dataset {corpus.dataset} that holds no rows", "at least one", "choose another")
-    _make_durable(target)
+    sync(target)
 
 
 def _not_had(corpus: CorpusConfig, error: Exception) -> CorpusError:
@@ -137,11 +137,3 @@ def _not_had(corpus: CorpusConfig, error: Exception) -> CorpusError:
         "a directory that save_to_disk wrote, or a hub id that can be reached",
         "check dataset, dataset_name, dataset_split and the network",
     )
-
-
-def _make_durable(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

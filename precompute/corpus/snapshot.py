@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from precompute.artifacts.locks import ArtifactLock
+from precompute.durable import settle
 
 DIRECTORY = "corpus_builtin"
 FILE = "corpus.parquet"
@@ -28,14 +28,5 @@ def take_snapshot(data_dir: Path, workers: int, refresh: bool = False) -> Path:
         if refresh or not path.is_file():
             staging = path.with_name(f".tmp-{FILE}")
             read_builtin_corpus(workers).drop("text_id").write_parquet(staging, compression="zstd")
-            _make_durable(staging)
-            staging.replace(path)
+            settle(staging, path)
     return path
-
-
-def _make_durable(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from precompute.corpus.readers import json_objects
+from precompute.durable import settle
 from precompute.errors import CorpusError
 from precompute.models.hub import resolve_directory
 
@@ -161,7 +162,5 @@ def write_records(records: Iterable[Mapping[str, Any]], path: Path) -> int:
         for record in records:
             file.write(json.dumps(record) + "\n")
             n_records += 1
-        file.flush()
-        os.fsync(file.fileno())
-    staging.replace(path)
+    settle(staging, path)
     return n_records

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from precompute.durable import sync_tree
 from precompute.errors import StoreError, UsageError
 from precompute.stores.places import Place, Remote
 
@@ -137,16 +138,6 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-def sync_tree(directory: Path) -> None:
-    """Bring every file and directory below to the disk, so that no rename can outrun its content."""
-    for path in [*directory.rglob("*"), directory]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def write_info(root: Place, info: StoreInfo) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from precompute.artifacts.digests import file_digest, text_digest
 from precompute.artifacts.manifest import canonical_json, fingerprint
+from precompute.durable import settle
 
 IDENTITY_FILE = "identity.json"
 SHORT = 16
@@ -80,7 +81,7 @@ class ShardFiles:
             "facts": dict(facts), "n_bytes": staging.stat().st_size, "xxh3": file_digest(staging),
         }  # fmt: skip
         record["checksum"] = text_digest(canonical_json(record))
-        _settle(staging, path)
+        settle(staging, path)
         _write_text(self._record(number), json.dumps(record))
         return Shard(path, facts)
 
@@ -101,14 +102,4 @@ class ShardFiles:
 def _write_text(path: Path, text: str) -> None:
     staging = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     staging.write_text(text, encoding="utf-8")
-    _settle(staging, path)
-
-
-def _settle(staging: Path, path: Path) -> None:
-    """Move a file to its place once its bytes are on the disk."""
-    handle = os.open(staging, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    staging.replace(path)
+    settle(staging, path)
