@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "npy"),
+    ("errors", "npy", "durable"),
     ("settings", "config", "artifacts", "command_line", "progress", "executors"),
     ("stores", "corpus", "models"),
     ("pipeline", "geometry"),

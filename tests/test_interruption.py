@@ -77,7 +77,8 @@ def wait_for_step(process: subprocess.Popen[str], number: int) -> str:
     raise AssertionError(f"the run ended before step {number}: {said}")
 
 
-@pytest.mark.parametrize("number", [1, pytest.param(9, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("number", [1, 9])
 def test_ctrl_c_ends_soon_says_how_to_resume_and_exits_130(tmp_path: Path, number: int) -> None:
     files = make_all(tmp_path / "mine", n_texts=600)
     finish(files, tmp_path / "whole")

@@ -277,7 +277,8 @@ def serving(model_type_config: Path, data_dir: Path) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.full), signal.SIGKILL])
+@pytest.mark.full
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_it_ends_with_the_server_however_that_ends(computed: TinyFiles, number: signal.Signals) -> None:
     with serving(computed.config, computed.root / "data") as process:
         assert process.stdout is not None

@@ -111,6 +111,7 @@ def test_features_are_ranked_by_their_cosine(queries: Queries, view: View) -> No
     assert "/traits?trait=mine%2Fpolite&method=probe" in shown
 
 
+@pytest.mark.full
 def test_tokens_and_features_are_those_of_the_model(queries: Queries, view: View, files: TinyFiles) -> None:
     network = TextModel.load(str(files.model), device="cpu").language_model.model
     positive, negative = traits.responses_of(view, traits.SHOWN)

@@ -59,6 +59,7 @@ def random_latents(d_sae: int, d_in: int) -> Latents:
     return Latents(encoder.astype(np.float32), draw(d_sae).astype(np.float32), decoder.astype(np.float32))
 
 
+@pytest.mark.full
 def test_sparse_gradients_are_those_of_dense_autograd() -> None:
     latents, k = random_latents(40, 8), 5
     x = np.random.default_rng(1).standard_normal((30, 8)).astype(np.float32)

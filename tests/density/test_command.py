@@ -72,6 +72,7 @@ def test_every_flag_has_a_default_and_another_spelling(home: Path) -> None:
     assert json.loads((Path("other") / FILES[3]).read_text())["model"] == "sft"
 
 
+@pytest.mark.full
 def test_parts_merge_to_the_whole(home: Path) -> None:
     texts = make_texts(60)
     for name, part in (("whole", texts), ("a", texts[:23]), ("b", texts[23:])):

@@ -52,6 +52,7 @@ def log_of(home: Path, out: str) -> dict:
     return json.loads((home / out / "training_log.json").read_text())
 
 
+@pytest.mark.full
 @needs_trl
 def test_a_short_run_changes_the_model_and_starts_at_once(home: Path) -> None:
     chosen = ["--max-steps", "3", "--learning-rate", "1e-3", "--beta", "0.1"]

@@ -130,6 +130,7 @@ def clustered(n: int, d: int, seed: int = 0) -> np.ndarray:
     return values.astype(np.float32)
 
 
+@pytest.mark.full
 def test_lists_reach_their_recall_and_say_it_truly(tmp_path: Path) -> None:
     values = clustered(6000, 24)
     values[17] = 0

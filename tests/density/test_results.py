@@ -113,7 +113,10 @@ def merged(parts: list[Path], out: Path, exact_operations: float = 1e13) -> Dens
     return compute(Shelf(out), wanted, Unwatched())
 
 
-@pytest.mark.parametrize("cuts", [[150], [1], [10, 11, 250]])
+@pytest.mark.parametrize(
+    "cuts",
+    [pytest.param([150], marks=pytest.mark.full), [1], pytest.param([10, 11, 250], marks=pytest.mark.full)],
+)
 def test_merged_parts_are_the_whole(tmp_path: Path, cuts: list[int]) -> None:
     texts, encoder = drawn(300, n_distinct=200, seed=3)
     how = WeightSettings(alpha=2)
@@ -129,6 +132,7 @@ def test_merged_parts_are_the_whole(tmp_path: Path, cuts: list[int]) -> None:
     assert found.metadata == whole.metadata
 
 
+@pytest.mark.full
 def test_merged_parts_reach_their_recall_where_the_search_is_not_exact(tmp_path: Path) -> None:
     draw = np.random.default_rng(2)
     centres = draw.normal(size=(60, 16))

@@ -113,6 +113,7 @@ def test_appended_texts_alone_are_encoded(own: Embedder, capsys: pytest.CaptureF
     assert np.array_equal(after.vectors[102], before[own.texts.index("x")])
 
 
+@pytest.mark.full
 def test_two_sizes_at_once_do_not_lose_each_others_shards(
     embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,6 +250,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.full
 def test_a_killed_run_loses_its_open_shard_alone(
     embedder: Embedder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

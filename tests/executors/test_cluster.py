@@ -68,6 +68,7 @@ class Killing(Silent):
             self._running.kill(self._name)
 
 
+@pytest.mark.full
 def test_a_worker_killed_in_mid_step_changes_no_byte(
     mortal: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +100,7 @@ def killing_once(directory: Path) -> Callable[[int], int]:
     return one
 
 
+@pytest.mark.full
 def test_a_piece_whose_worker_dies_is_worked_on_by_another(mortal: Cluster, tmp_path: Path) -> None:
     with on(mortal) as executor:
         assert list(executor.map(partial(killing_once, tmp_path), range(20))) == list(range(20))
@@ -109,6 +111,7 @@ def dying() -> Callable[[int], int]:
     return lambda n: os.kill(os.getpid(), signal.SIGKILL) or n
 
 
+@pytest.mark.full
 def test_a_piece_that_kills_its_workers_ends_the_run(mortal: Cluster) -> None:
     mortal.add("three")
     mortal.add("four")
@@ -116,6 +119,7 @@ def test_a_piece_that_kills_its_workers_ends_the_run(mortal: Cluster) -> None:
         list(executor.map(dying, range(1)))
 
 
+@pytest.mark.full
 def test_pieces_wait_for_a_first_worker(tmp_path: Path) -> None:
     said: list[str] = []
     with cluster(tmp_path) as made, on(made, said) as executor:
@@ -125,6 +129,7 @@ def test_pieces_wait_for_a_first_worker(tmp_path: Path) -> None:
     assert said == ["waiting for workers"]
 
 
+@pytest.mark.full
 def test_a_scheduler_that_goes_away_ends_the_run(tmp_path: Path) -> None:
     with cluster(tmp_path, "one") as made, on(made) as executor:
         found = executor.map(squaring, range(1000))
@@ -223,6 +228,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.full
 def test_ctrl_c_cancels_what_is_in_flight(running: Cluster, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(CTRL_C)

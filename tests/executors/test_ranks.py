@@ -62,6 +62,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> TinyFiles:
     return make_all(tmp_path_factory.mktemp("mine"), n_texts=900)
 
 
+@pytest.mark.full
 def test_two_processes_write_the_store_of_one(files: TinyFiles) -> None:
     ended = together(files, *MODEL_WORK)
     assert ended.returncode == 0, ended.stderr
@@ -110,6 +111,7 @@ def test_each_process_writes_its_own_shards_alone(
     assert tree(parts / "activations") == whole
 
 
+@pytest.mark.full
 def test_questions_and_errors_end_all_processes(files: TinyFiles) -> None:
     asked = together(files, "--status")
     assert asked.returncode == 0, asked.stderr

@@ -53,6 +53,7 @@ def finished(launcher: Launcher, record: JobRecord, seconds: float = 120) -> Job
     return launcher.board.find(record.id)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["embeddings:tiny:toy", "density:own", "traits:own:polite"])
 def test_a_job_computes_what_is_missing_once(root: Path, name: str) -> None:
 

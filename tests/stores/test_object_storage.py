@@ -67,6 +67,7 @@ def test_an_array_comes_back_as_it_was_and_so_does_each_slice(backend: str, buck
     np.testing.assert_array_equal(np.asarray(reader[start:stop]), values[start:stop])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("backend", "other"), [("npy", "zarr"), ("zarr", "npy")])
 def test_a_store_there_and_back_is_the_same(backend: str, other: str, free: Remote, tmp_path: Path) -> None:
     rows = random_row_store(tmp_path / "rows", backend, 37, seed=1, examples_per_shard=16)
@@ -95,6 +96,7 @@ def test_features_and_examples_are_read_from_a_url(backend: str, free: Remote, t
         there.feature(24)
 
 
+@pytest.mark.full
 def test_steps_read_a_store_at_a_url(free: Remote, tmp_path: Path) -> None:
     rows = random_row_store(tmp_path / "rows", "npy", 37, seed=1, examples_per_shard=16)
     convert(rows.root, free, "zarr", 2, Silent())
@@ -126,6 +128,7 @@ def test_one_feature_takes_its_own_bytes_alone(
     assert sum(read) == found.rows.nbytes + found.acts.nbytes > 0
 
 
+@pytest.mark.full
 @both
 def test_a_failure_leaves_nothing_and_what_is_there_is_refused(
     backend: str, free: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

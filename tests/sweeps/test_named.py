@@ -27,6 +27,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.full
 def test_a_sweep_is_a_job_that_is_done_once(root: Path) -> None:
     config, name = root / "my.toml", "sweep:tiny:quick"
     work, launcher = open_work(name, root / "data", config), Launcher(JobBoard(root / "data"))

@@ -181,6 +181,7 @@ def test_without_the_package_the_line_says_what_to_install(hub, monkeypatch):
         make_readable(NAME)
 
 
+@pytest.mark.full
 def test_the_one_that_asks_loads_no_torch_and_hears_why(tmp_path):
     """In a process of its own, without a hub."""
     code = (
