@@ -1,4 +1,4 @@
-"""Opening `.npy` files from any thread."""
+"""Opening `.npy` files from any thread, and writing them value by value."""
 
 from __future__ import annotations
 
@@ -25,6 +25,33 @@ def open_npy(path: Path, mapped: bool = True) -> NDArray[Any]:
         is_small = path.stat().st_size <= SMALL
         found: NDArray[Any] = np.load(path, mmap_mode=None if is_small else "r", allow_pickle=False)
     return found if mapped else np.array(found)
+
+
+class NpyWriter:
+    """Writes a `.npy` file of one axis piece by piece; within `with`, which tells the header the length."""
+
+    def __init__(self, path: Path, dtype: str) -> None:
+        self._dtype, self._length = np.dtype(dtype), 0
+        self._file = path.open("wb")
+        self._write_header()
+
+    def __enter__(self) -> NpyWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._file:
+            self._file.seek(0)
+            self._write_header()
+
+    def append(self, values: NDArray[Any]) -> None:
+        """Add values behind those that are there."""
+        self._file.write(np.ascontiguousarray(values, self._dtype).data)
+        self._length += len(values)
+
+    def _write_header(self) -> None:
+        # Always as long: NumPy leaves room for the first axis to grow.
+        described = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._length,)}
+        np.lib.format.write_array_header_1_0(self._file, described)
 
 
 def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from precompute.npy import open_npy
+from precompute.npy import NpyWriter, open_npy
 
 
 def test_many_threads_open_arrays_at_once(tmp_path: Path) -> None:
@@ -36,3 +39,15 @@ def test_what_is_no_array_is_refused(tmp_path: Path) -> None:
     for name in ("a.npy", "b.npy"):
         with pytest.raises(ValueError, match=r"pickle|magic|allow"):
             open_npy(tmp_path / name)
+
+
+@given(st.lists(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=30), max_size=20))
+def test_pieces_make_the_file_that_numpy_writes_of_the_whole(pieces: list[list[int]]) -> None:
+    arrays = [np.array(piece, np.int32) for piece in pieces]
+    with tempfile.TemporaryDirectory() as place:
+        written, saved = Path(place) / "a.npy", Path(place) / "b.npy"
+        with NpyWriter(written, "int32") as file:
+            for array in arrays:
+                file.append(array)
+        np.save(saved, np.concatenate([np.zeros(0, np.int32), *arrays]))
+        assert written.read_bytes() == saved.read_bytes()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.npy import NpyWriter
 from precompute.pipeline.step import Step, StepContext
 from precompute.stores.layout import feature_dtype
 from precompute.stores.row_store import RowStore
@@ -59,37 +61,24 @@ def _finding(context: StepContext) -> Callable[[int], ExampleFeatures]:
     return lambda number: shard_examples(store, number, listed).stored(store.d_sae)
 
 
-def _measuring(context: StepContext) -> Callable[[int], NDArray[np.int64]]:
-    find = _finding(context)
-    return lambda number: np.diff(find(number).indptr)
-
-
 def run(context: StepContext) -> None:
-    """Write example_features/ in two passes over the shards: lengths first, since a file needs its length."""
+    """Write example_features/, shard after shard."""
     store = context.row_store()
-    context.progress.start(2 * store.n_examples, "examples")
-    lengths = []
-    for length in context.map(_measuring, range(store.n_shards)):
-        lengths.append(length)
-        context.progress.advance(len(length))
-    indptr = np.concatenate([[0], *lengths]).cumsum().astype(np.int64)
-    directory = context.out / DIRECTORY
+    context.progress.start(store.n_examples, "examples")
+    directory, lengths = context.out / DIRECTORY, [np.zeros(1, np.int64)]
     directory.mkdir(exist_ok=True)
+    with ExitStack() as files:
+        written = {
+            name: files.enter_context(NpyWriter(directory / f"{name}.npy", dtype))
+            for name, dtype in stored_types(store.d_sae).items()
+        }
+        for found in context.map(_finding, range(store.n_shards)):
+            for name, file in written.items():
+                file.append(getattr(found, name))
+            lengths.append(np.diff(found.indptr))
+            context.progress.advance(len(lengths[-1]))
+    indptr = np.concatenate(lengths).cumsum().astype(np.int64)
     np.save(directory / "indptr.npy", indptr, allow_pickle=False)
-    arrays = {
-        name: np.lib.format.open_memmap(
-            directory / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=(int(indptr[-1]),)
-        )
-        for name, dtype in stored_types(store.d_sae).items()
-    }
-    end = 0
-    for found in context.map(_finding, range(store.n_shards)):
-        context.progress.advance(len(found.indptr) - 1)
-        begin, end = end, end + len(found.features)
-        for name, array in arrays.items():
-            array[begin:end] = getattr(found, name)
-    for array in arrays.values():
-        array.flush()
 
 
 STEP = Step(

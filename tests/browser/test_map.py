@@ -24,3 +24,14 @@ CHECKS = (
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_map(visit: Visit, artifacts: Artifacts, check: object) -> None:
     check(visit, artifacts)  # type: ignore[operator]
+
+
+def test_a_map_that_is_left_gives_its_drawing_back(visit: Visit) -> None:
+    """A browser keeps sixteen drawings in WebGL, and complains of more; `visit` allows no complaint."""
+    visit.open("/map")
+    for _ in range(9):
+        visit.page.wait_for_selector("#map-figure .gl-canvas")
+        visit.page.evaluate("window.dash_clientside.lightwell.visit('/nothing')")
+        visit.page.wait_for_selector(".message-page")
+        visit.page.evaluate("window.dash_clientside.lightwell.visit('/map')")
+    visit.page.wait_for_selector("#map-figure .gl-canvas")
