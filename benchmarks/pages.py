@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from dashboard.app import create_app
 from dashboard.columns import COLUMNS
 from dashboard.pages import PAGES
+from dashboard.server import Server
 from dashboard.settings import DashboardSettings
 from precompute.command_line import CommandParser, run_command
 from precompute.reading import Artifacts, open_artifacts
@@ -205,11 +205,12 @@ def measured(arguments: Any) -> Iterator[Line]:
     place = (arguments.model_type, arguments.data_dir, arguments.config)
     artifacts = open_artifacts(*place)
     settings = DashboardSettings(arguments.model_type, data_dir=arguments.data_dir, config=arguments.config)
-    app = create_app(settings, artifacts)
+    server = Server(settings, artifacts)
+    app = server.app(settings.model_type)
     generator = np.random.default_rng(0)
     d_sae = artifacts.row_store().d_sae
     features = generator.choice(d_sae, min(arguments.features, d_sae), replace=False).tolist()
-    app.server.config["QUERIES"].warm_up()
+    server.warm_up()
     page_times(app, [page.shown_at for page in PAGES])
     yield Line("feature page, server", page_times(app, [f"/feature/{feature}" for feature in features]))
     yield Line("grid: sort, filter and search, server", grid_times(app, artifacts, len(features), generator))

@@ -39,6 +39,7 @@ from precompute.errors import (
     NotApplicableError,
 )
 from precompute.pipeline.plan import StepStatus
+from precompute.pipeline.registry import steps
 from precompute.reading import Artifacts
 from precompute.stores.feature_store import FeatureActivations
 
@@ -283,8 +284,7 @@ class Queries:
         if not isinstance(error, ArtifactMissingError | CorruptArtifactError | NotApplicableError):
             return None
         # Where the model or SAE is gone, states cannot be judged; the error says enough by itself.
-        known = optional(self.statuses) or ()
-        return next((status for status in known if status.step == step), None)
+        return optional(lambda: self.artifacts.status_of(step)) if step in steps() else None
 
 
 def _histogram(row: dict[str, Any], n_zero: int) -> Histogram:

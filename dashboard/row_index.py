@@ -40,9 +40,5 @@ class RowIndex:
 
 
 def row_index(store: RowStore) -> RowIndex:
-    """Read example and position of every row, shard by shard."""
-    shards = [store.shard(number) for number in range(store.n_shards)]
-    example = np.concatenate([np.zeros(0, np.int32), *(np.asarray(shard.example[:]) for shard in shards)])
-    position = np.concatenate([np.zeros(0, np.int32), *(np.asarray(shard.position[:]) for shard in shards)])
-    counts = np.bincount(example, minlength=store.n_examples)
-    return RowIndex(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), position)
+    """Read where each example's rows lie, and the position of every row, shard by shard."""
+    return RowIndex(store.example_row_indptr, store.row_positions())

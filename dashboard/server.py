@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Iterable
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from dash import Dash
 
 HEALTH = "/healthz"
+OBJECTS_BEFORE_LOOKING = 50_000
+"""That were made and not freed since garbage was last looked for."""
 
 
 class Server:
@@ -74,6 +77,11 @@ class Server:
     def warm_up(self) -> None:
         """Read what the first visitor would wait for."""
         self.queries(self._settings.model_type).warm_up()
+        # Modules and tables stay to the end; to look through them for garbage took 100 ms, at any moment.
+        gc.collect()
+        gc.freeze()
+        # What a page makes is freed without the collector; for the few rings it is enough to look rarely.
+        gc.set_threshold(OBJECTS_BEFORE_LOOKING)
 
     def close(self) -> None:
         """Stop what this server has started: jobs, and the processes that hold models."""

@@ -9,6 +9,8 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from flask import g, has_app_context
+
 from precompute.errors import LightwellError
 from precompute.pipeline.plan import StepStatus
 from precompute.pipeline.subjects import SETTINGS_FILE
@@ -42,7 +44,18 @@ class States:
         self._looking = False
 
     def all(self) -> Mapping[str, StepStatus]:
-        """States by step; empty where they cannot be judged, such as without the model's files."""
+        """States by step; empty where they cannot be judged, such as without the model's files.
+
+        One answer to a browser sees the states of one moment: a page asks some thirty times.
+        """
+        if not has_app_context():
+            return self._now()
+        seen: dict[States, Mapping[str, StepStatus]] = g.setdefault("states", {})
+        if self not in seen:
+            seen[self] = self._now()
+        return seen[self]
+
+    def _now(self) -> Mapping[str, StepStatus]:
         version = self._version_now()
         if version == self._version:
             if time.monotonic() - self._looked > SECONDS_TRUSTED:
@@ -83,7 +96,7 @@ class States:
 
     def _version_now(self) -> Hashable:
         """What is published and set: names of artifacts by step, marks of damage, time of the settings."""
-        # Paths as plain strings: a page asks some thirty times, and paths as objects took half of its time.
+        # Paths as plain strings: as objects they took most of the time.
         directory = str(self._artifacts.directory)
         try:
             links = sorted(entry.path for entry in os.scandir(f"{directory}/artifacts"))

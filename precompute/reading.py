@@ -65,6 +65,10 @@ class Artifacts:
         """The state of every step: fresh, stale, missing, running, corrupt or not applicable."""
         return Plan(as_chosen_now(self.subject)).statuses()
 
+    def status_of(self, step: str) -> StepStatus:
+        """The state of one step."""
+        return Plan(as_chosen_now(self.subject)).status(step)
+
     def fingerprint(self, step: str) -> str:
         """The name of a step's current version; it changes whenever the artifact is replaced.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class Manifest(BaseModel):
     not_applicable: str | None = None
     """Why the step has no meaning for its subject; such an artifact has no files."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Content digest of the whole artifact."""
         return text_digest(canonical_json([(f.path, f.n_bytes, f.xxh3) for f in self.files]))

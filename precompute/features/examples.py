@@ -85,10 +85,9 @@ def _corpus(context: StepContext, store: RowStore) -> Corpus:
     windows = context.table("windows").select("text_index")
     example_text = windows.join(texts, on="text_index", how="left", maintain_order="left")["duplicate_of"]
     text = example_text.to_numpy().astype(np.int64)
-    positions = [store.values(number, "position") for number in range(store.n_shards)]
     return Corpus(
         store.row_examples(),
-        np.concatenate([np.zeros(0, np.int32), *positions]),
+        store.row_positions(),
         text,
         find_candidates(store, text, context.settings.seed),
     )

@@ -179,6 +179,11 @@ class RowStore:
         examples = np.arange(self.n_examples, dtype=np.uint32)
         return np.repeat(examples, np.diff(self.example_row_indptr))
 
+    def row_positions(self) -> NDArray[np.int32]:
+        """The position of every row in its example, -1 for a pooled one; int32 [n_rows]."""
+        positions = [self.values(number, "position") for number in range(self.n_shards)]
+        return np.concatenate([np.zeros(0, np.int32), *positions])
+
     def array(self, shard: int, name: str) -> ArrayReader:
         """One array of one shard, lazily; kept open."""
         return self._open(shard, name)
@@ -191,10 +196,6 @@ class RowStore:
     def kept(self, shard: int, name: str) -> NDArray[Any]:
         """The same of one that is asked for again and again: its file stays open."""
         return read_only(np.asarray(self.array(shard, name)[:]))
-
-    def shard(self, number: int) -> RowShard:
-        """All arrays of a shard, lazily; kept open."""
-        return RowShard(**{name: self.array(number, name) for name in ARRAYS})
 
     def load(self, number: int) -> RowShard:
         """All arrays of a shard, read into memory (or mapped, for npy) as NumPy arrays."""
