@@ -73,16 +73,19 @@ def runs(chosen: argparse.Namespace) -> Iterator[Line]:
 
 
 def ratios(lines: list[Line]) -> dict[str, float]:
-    """Lightwell's whole command against the bare passes alone, the peers against it; of the least times."""
-    least: dict[str, float] = {}
-    for found in lines:
-        seconds = (
-            found.seconds if found.work_seconds is None or found.name not in FLOORS else found.work_seconds
-        )
-        least[found.name] = min(seconds, least.get(found.name, seconds))
-    ours = least[programs.EVERYTHING]
-    against = {f"Lightwell / {name}": ours / least[name] for name in FLOORS}
-    return against | {f"{name} / Lightwell": least[name] / ours for name in PEERS if name in least}
+    """Lightwell against the bare passes, as whole commands and by their work alone; the peers against it.
+
+    Of the least times.
+    """
+    whole = {name: min(one.seconds for one in lines if one.name == name) for name in {o.name for o in lines}}
+    work = {
+        name: min(one.work_seconds or one.seconds for one in lines if one.name == name)
+        for name in (programs.EVERYTHING, *FLOORS)
+    }
+    ours = programs.EVERYTHING
+    against = {f"Lightwell / {name}": whole[ours] / whole[name] for name in FLOORS}
+    against |= {f"Lightwell / {name}, their work": work[ours] / work[name] for name in FLOORS}
+    return against | {f"{name} / Lightwell": whole[name] / whole[ours] for name in PEERS if name in whole}
 
 
 def measure(chosen: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:

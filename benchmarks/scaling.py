@@ -132,7 +132,7 @@ class Passes:
 def passes(rows: RowStore, scratch: Path, d_sae: int) -> Passes:
     transposing, counting = [], []
     # So little at once that shards are sorted first, as those of a large job are.
-    at_once = rows.info.n_nonzero * BYTES_PER_NONZERO // (2 * MOST_PASSES)
+    at_once = rows.info.n_nonzero * BYTES_PER_NONZERO // (2 * MOST_PASSES[rows.info.backend])
     for _ in range(3):
         transposing.append(
             processor_seconds(

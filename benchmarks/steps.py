@@ -22,10 +22,15 @@ from benchmarks.make_store import CONFIG, NAME
 from benchmarks.watch import run_watched
 from precompute.command_line import CommandParser, run_command
 from precompute.errors import UsageError
+from precompute.features.blocks import pieces, read_piece
+from precompute.features.histograms import count_block_of
+from precompute.features.kernels.spread import squares_about
 from precompute.features.near_misses import MAX_CANDIDATES
 from precompute.pipeline.plan import TIMES_DIRECTORY, Plan
 from precompute.pipeline.registry import steps
 from precompute.pipeline.subjects import Subject, open_subject
+from precompute.settings import Settings
+from precompute.stores.feature_store import FeatureBlock, FeatureStore
 from precompute.stores.layout import FEATURES_PER_BLOCK
 from precompute.stores.row_store import RowStore
 
@@ -83,6 +88,21 @@ def near_miss_seconds(subject: Subject, d_in: int) -> float:
             np.matmul(queries, candidates, out=out)
 
     return timed(product, 1)
+
+
+def passes_in_memory(subject: Subject) -> dict[str, float]:
+    """Bytes of activations a second, read by one thread from memory: sums of squares, and histograms."""
+    store = FeatureStore(subject.directory / "feature_major")
+    block = read_piece(store, pieces(store.feature_indptr, range(store.d_sae))[0])
+    held = FeatureBlock(block.first, block.indptr, np.array(block.rows), np.array(block.acts))
+    mean = np.zeros(held.n_features)
+    passes: dict[str, Callable[[], object]] = {
+        "moments": lambda: squares_about(held.indptr, held.acts, mean),
+        "histograms": lambda: count_block_of(held, Settings().n_bins),
+    }
+    for run in passes.values():
+        run()
+    return {name: held.acts.nbytes / timed(run) for name, run in passes.items()}
 
 
 def timed(run: Callable[[], object], rounds: int = 3) -> float:
@@ -151,6 +171,10 @@ def main(argv: list[str]) -> int:
             found.append(measure(chosen.dir, subject, name, info.n_nonzero, options))
             line(found[-1])
     limits = {"copy_bytes_per_second": rate}
+    for name, bytes_per_second in passes_in_memory(subject).items():
+        limits[f"{name}_bytes_per_second"] = bytes_per_second
+        read = f"{bytes_per_second / 1e9:.1f} GB/s of activations, {200 * bytes_per_second / rate:.0f} %"
+        print(f"{name} in memory, one thread: {read} of what a copy reads")
     if "influences" in chosen.steps:
         limits["product_seconds"] = product_seconds(subject)
         print(f"the bare product of directions and unembedding: {limits['product_seconds']:.1f} s")

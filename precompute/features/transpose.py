@@ -35,8 +35,9 @@ from precompute.stores.row_store import RowStore
 
 BYTES_AT_ONCE = 2**30
 """Of the entries of one piece, unless one feature alone has more."""
-MOST_PASSES = 16
-"""Pieces up to which each reads all shards; for more, shards are sorted by feature first."""
+MOST_PASSES = {"npy": 16, "zarr": 2}
+"""Pieces up to which each reads all shards, by the backend, whose chunks Zarr decompresses in every pass; for
+more, shards are sorted by feature first."""
 
 
 def run(context: StepContext) -> None:
@@ -68,7 +69,7 @@ def transpose(
     at_once = max(1, bytes_at_once // _entry_bytes(source))
     paths = (source.root, target, backend, at_once)
     groups = together(missing, feature_counts(source), at_once) if missing else []
-    if len(groups) <= MOST_PASSES:
+    if len(groups) <= MOST_PASSES[source.info.backend]:
         progress.start(source.info.n_nonzero, "non-zeros")
         _each(executor, partial(_collecting, *paths), groups, target, progress)
     else:

@@ -72,7 +72,7 @@ class Killing(Silent):
 def test_a_worker_killed_in_mid_step_changes_no_byte(
     mortal: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transposing, "MOST_PASSES", 0)
+    monkeypatch.setattr(transposing, "MOST_PASSES", {"npy": 0})
     rows = random_row_store(tmp_path / "rows", n_examples=240, d_sae=3000, examples_per_shard=4)
     transpose(rows, tmp_path / "threads", "npy", Threads(2), Silent())
     with on(mortal) as executor:

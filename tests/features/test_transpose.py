@@ -15,6 +15,7 @@ from precompute.features import blocks
 from precompute.features import transpose as step
 from precompute.progress import Silent
 from precompute.stores import feature_store, layout
+from precompute.stores.arrays import BACKENDS
 from precompute.stores.feature_store import FeatureStore, FeatureStoreWriter
 from tests.builders import dense_matrix, naive_feature_store, random_row_store, step_context
 from tests.stores.store_contract import assert_features_equal, tree
@@ -42,18 +43,34 @@ def small_blocks_of(n):
     per_shard=st.integers(1, 12),
     workers=st.sampled_from([1, 2]),
     backend=st.sampled_from(["npy", "zarr"]),
+    read_from=st.sampled_from(["npy", "zarr"]),
     acts_dtype=st.sampled_from(["float32", "float16"]),
     bytes_at_once=st.sampled_from([1, 100, 600, 2**30]),
     most_passes=st.sampled_from([0, 16]),
 )
 def test_rows_of_each_feature_equal_those_of_row_major_order(
-    tmp_path_factory, seed, n_examples, per_shard, workers, backend, acts_dtype, bytes_at_once, most_passes
+    tmp_path_factory,
+    seed,
+    n_examples,
+    per_shard,
+    workers,
+    backend,
+    read_from,
+    acts_dtype,
+    bytes_at_once,
+    most_passes,
 ):
     root = tmp_path_factory.mktemp("law")
     rows = random_row_store(
-        root / "rows", "npy", n_examples, 20, seed=seed, examples_per_shard=per_shard, acts_dtype=acts_dtype
+        root / "rows",
+        read_from,
+        n_examples,
+        20,
+        seed=seed,
+        examples_per_shard=per_shard,
+        acts_dtype=acts_dtype,
     )
-    with small_blocks_of(7), patch.object(step, "MOST_PASSES", most_passes):
+    with small_blocks_of(7), patch.object(step, "MOST_PASSES", dict.fromkeys(BACKENDS, most_passes)):
         threads = Threads(workers)
         step.transpose(rows, root / "features", backend, threads, Silent(), bytes_at_once=bytes_at_once)
         found, dense = FeatureStore(root / "features"), dense_matrix(rows)
@@ -96,7 +113,7 @@ def test_shards_that_belie_their_statistics_are_refused(tmp_path, monkeypatch, m
     features = np.load(path)
     features[features == features[0]] = features[0] - 1 if features[0] else 1
     np.save(path, features)
-    monkeypatch.setattr(step, "MOST_PASSES", most_passes)
+    monkeypatch.setattr(step, "MOST_PASSES", dict.fromkeys(BACKENDS, most_passes))
     with pytest.raises(CorruptArtifactError, match="other features than their statistics say"):
         step.transpose(rows, tmp_path / "out", "npy", Threads(1), Silent())
 
