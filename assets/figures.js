@@ -12,7 +12,9 @@
   }
 
   function leave(node) {
-    if (node.querySelectorAll) {
+    if (node.matches && node.matches(".gl-canvas")) {
+      giveBack(node);
+    } else if (node.querySelectorAll) {
       node.querySelectorAll(".gl-canvas").forEach(giveBack);
     }
   }

@@ -67,7 +67,7 @@ class Server:
                 place = Place(name, f"{self._settings.url_prefix}/{name}", self._names, self.queries)
                 chosen = artifacts or open_artifacts(name, self._settings.data_dir, self._settings.config)
                 self._apps[name] = create_app(self._settings, chosen, place, self.service)
-        return self._apps[name]
+            return self._apps[name]
 
     def queries(self, name: str) -> Queries:
         """The questions of a model type, as its own pages ask them."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from precompute.errors import LightwellError, UsageError
+from precompute.executors.ranks import Ranks
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
@@ -69,8 +70,12 @@ def run_command(main: Callable[[list[str]], int], argv: Sequence[str] | None = N
     Use as `sys.exit(run_command(main))`. Errors that are not LightwellError keep their traceback, since
     they are ours to mend.
     """
+    return Ranks.of_environment().end(_run(main, list(sys.argv[1:] if argv is None else argv)))
+
+
+def _run(main: Callable[[list[str]], int], argv: list[str]) -> int:
     try:
-        return main(list(sys.argv[1:] if argv is None else argv))
+        return main(argv)
     except KeyboardInterrupt:
         return _tell("interrupted", INTERRUPTED)
     except LightwellError as error:

@@ -147,6 +147,7 @@ def test_bad_files_are_refused_before_anything_is_written(
         (["--model-type", "full", "--top_k", "-1"], "top_k"),
         (["--model-type", "full", "--workers", "0"], "'0'"),
         (["--model-type", "full", "--features", "9:3"], "9:3"),
+        (["--model-type", "full", "--features", "5000:6000"], "features 5000:6000; expected some of 0:2048"),
         (["--model-type", "full", "--features", "1:3", "--test"], "--test"),
         (["--model-type", "full", "--config", "/nonexistent.toml"], "nonexistent.toml"),
         (["--model-type", "auto"], "--sae"),

@@ -83,6 +83,9 @@ def read_corpus(
     table, reserved = _read(path), (*RESERVED, "text")
     if tokens_column is None:
         return with_ids(table, path, text_column, reserved)
+    if path.suffix == ".csv" and tokens_column in table.columns:
+        # Where every list is of one id, the column was taken for one of numbers.
+        table = table.with_columns(pl.col(tokens_column).cast(pl.String))
     listed = with_token_lists(table, tokens_column, text_column, token_sets)
     found = with_ids(listed, path, text_column, reserved)
     return found.with_columns(list_ids(found[TOKENS], token_sets))

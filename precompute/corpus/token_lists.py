@@ -58,9 +58,14 @@ def _tokens(row: int, value: Any) -> list[Any]:
         return []
     if isinstance(value, str):
         value = _parsed(row, value) if value.lstrip().startswith("[") else _separated(value)
-    if isinstance(value, list) and all(isinstance(each, str | int) for each in value):
+    if isinstance(value, list) and all(map(_is_token, value)):
         return value
     raise CorpusError(f"row {row}: tokens {value!r:.60}", "a list of token ids or tokens", "correct the file")
+
+
+def _is_token(value: Any) -> bool:
+    is_id = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    return is_id or isinstance(value, str)
 
 
 def _separated(value: str) -> list[Any]:

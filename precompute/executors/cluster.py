@@ -7,10 +7,10 @@ import logging
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,6 +20,8 @@ from precompute.executors.executor import Executor, Item, Opening, Result, in_or
 from precompute.executors.pieces import Order, program, run_piece
 
 SECONDS_TO_CONNECT = 15
+LEAST_MEMORY = 10**8
+"""Bytes in which a worker can start at all."""
 SECONDS_BETWEEN_COUNTS = 1.0
 """How old the number of workers may be that decides how many pieces are in flight."""
 
@@ -46,8 +48,11 @@ class DaskCluster(Executor):
 
         self._n_maps += 1
         order = Order(self._run, self._n_maps, opening, sees, program())
-        client = self._connected()
-        submit = partial(client.submit, run_piece, order, pure=False)
+        self._connected()
+
+        def submit(item: Item) -> Any:
+            return self._reached().submit(run_piece, order, item, pure=False)
+
         try:
             yield from in_order(submit, items, self._most)
         except KilledWorker as error:
@@ -56,9 +61,16 @@ class DaskCluster(Executor):
                 "if nobody ended them, their memory ran out: give them more, and run the same command again"
             ) from None
         except (CancelledError, CommClosedError):
-            raise WorkerLostError(
-                "the connection to the Dask scheduler was lost; run the same command again to go on"
-            ) from None
+            raise _unreached() from None
+
+    def at_once(self) -> int:
+        """The threads of all workers of the machine that has most; waits for a first worker."""
+        client = self._connected()
+        client.wait_for_workers(1)
+        threads: Counter[str] = Counter()
+        for address, n_threads in client.nthreads().items():
+            threads[address.rpartition(":")[0]] += n_threads
+        return max(threads.values(), default=1)
 
     def close(self) -> None:
         """Leave the cluster; it goes on without this run's pieces."""
@@ -76,12 +88,24 @@ class DaskCluster(Executor):
                 self._say("waiting for workers")
         return self._client
 
+    def _reached(self) -> Any:
+        """The client; raises WorkerLostError where it has lost the scheduler, as between two steps."""
+        if self._client.status != "running":
+            raise _unreached()
+        return self._client
+
     def _most(self) -> int:
         """Twice as many pieces in flight as work at once; workers come and go."""
         if time.monotonic() - self._counted > SECONDS_BETWEEN_COUNTS:
-            self._n_threads = sum(self._client.nthreads().values())
+            self._n_threads = sum(self._reached().nthreads().values())
             self._counted = time.monotonic()
         return 2 * max(1, self._n_threads)
+
+
+def _unreached() -> WorkerLostError:
+    return WorkerLostError(
+        "the connection to the Dask scheduler was lost; run the same command again to go on"
+    )
 
 
 def connected(address: str) -> Any:
@@ -90,8 +114,8 @@ def connected(address: str) -> Any:
 
     try:
         return Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-    except (OSError, ValueError) as error:
-        reason = str(error) or type(error).__name__
+    except (OSError, ValueError, TypeError, ImportError) as error:  # TypeError: TLS that is not configured
+        reason = " ".join(str(error).split()) or type(error).__name__
     # What is left of the client is collected here: in the thread that the next one starts, it would wait
     # for the lock under which that thread is started.
     gc.collect()
@@ -120,6 +144,10 @@ class SlurmCluster(DaskCluster):
         super().__init__(self._submitted, say)
         self._chosen = chosen
         self._cluster: Any = None
+
+    def at_once(self) -> int:
+        """The cores of a job."""
+        return self._chosen.cores or super().at_once()
 
     def close(self) -> None:
         """Cancel the jobs."""
@@ -156,6 +184,8 @@ def _slurm_cluster(chosen: SlurmJobs) -> Any:
             expected = "it, or a value in Dask's configuration of jobqueue.slurm"
             raise UsageError(f"--executor slurm without --{name}", expected, f"add --{name}")
     given = {name: value for name, value in named.items() if value is not None}
+    if chosen.memory is not None:
+        _check_memory(chosen.memory)
     cluster = SLURMCluster(processes=1, scheduler_options={"dashboard_address": ":0"}, **given)
     try:
         _check_job(cluster.job_script())
@@ -163,6 +193,18 @@ def _slurm_cluster(chosen: SlurmJobs) -> Any:
         cluster.close()
         raise
     return cluster
+
+
+def _check_memory(text: str) -> None:
+    """Raise UsageError for what is no memory of a job; jobqueue itself would fail half-made."""
+    from dask.utils import parse_bytes
+
+    try:
+        size = parse_bytes(text)
+    except ValueError:
+        size = 0
+    if size < LEAST_MEMORY:
+        raise UsageError(f"--memory {text}", "the memory of a job, such as 16GB", "correct --memory")
 
 
 def _check_job(script: str) -> None:

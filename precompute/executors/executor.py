@@ -32,6 +32,10 @@ class Executor(ABC):
         """
 
     @abstractmethod
+    def at_once(self) -> int:
+        """Pieces that one machine works on at the same time, and whose memory it must hold together."""
+
+    @abstractmethod
     def close(self) -> None:
         """End the workers that it has started."""
 

@@ -36,6 +36,10 @@ class Threads(Executor):
         with ThreadPoolExecutor(self.workers) as pool:
             yield from in_order(lambda item: pool.submit(function, item), items, lambda: 2 * self.workers)
 
+    def at_once(self) -> int:
+        """As many as it has workers."""
+        return max(1, self.workers)
+
     def close(self) -> None:
         """Nothing is left to end."""
 
@@ -64,6 +68,10 @@ class Processes(Executor):
                 "a worker process ended without a word (if nobody killed it, memory ran out); "
                 "run the same command again to go on, with fewer --workers or --executor threads"
             ) from None
+
+    def at_once(self) -> int:
+        """As many as it has workers."""
+        return max(1, self.workers)
 
     def close(self) -> None:
         """End the processes; pieces that have not begun are left."""

@@ -14,6 +14,7 @@ from precompute.export.files import FORMATS
 from precompute.export.static_page import feature_numbers
 from precompute.pipeline.registry import steps
 from precompute.reading import Artifacts, open_artifacts
+from precompute.stores.layout import new_store
 
 
 def parser() -> CommandParser:
@@ -49,6 +50,8 @@ def main(argv: list[str]) -> int:
     artifacts = open_artifacts(arguments.model_type, arguments.data_dir, arguments.config)
     if not arguments.to.absolute().parent.is_dir():
         raise UsageError(f"no directory {arguments.to.parent}", "an existing one", "correct --to")
+    if arguments.command in ("table", "page") and arguments.to.is_dir():
+        raise UsageError(f"--to {arguments.to}, a directory", "a file", "name one in it")
     writers = {"table": write_table, "page": write_page, "neuronpedia": write_batches}
     print(f"{arguments.to}: {writers[arguments.command](artifacts, arguments)}")
     return 0
@@ -68,9 +71,12 @@ def write_table(artifacts: Artifacts, arguments: argparse.Namespace) -> str:
             )
         table = table.filter(pl.col("feature").is_in(arguments.features))
     staging = arguments.to.with_name(f".tmp-{arguments.to.name}")
-    with staging.open("wb") as file:
-        file.writelines(FORMATS[ending].pieces(table))
-    staging.replace(arguments.to)
+    try:
+        with staging.open("wb") as file:
+            file.writelines(FORMATS[ending].pieces(table))
+        staging.replace(arguments.to)
+    finally:
+        staging.unlink(missing_ok=True)
     return f"{table.height:,} rows of {table.width} columns"
 
 
@@ -100,15 +106,19 @@ def write_batches(artifacts: Artifacts, arguments: argparse.Namespace) -> str:
     target = Target(
         arguments.model_id, arguments.layer, arguments.sae_set, arguments.sae_id_suffix, arguments.dataset
     )
-    n_features = export(artifacts, target, arguments.to, arguments.features_per_batch)
+    with new_store(arguments.to) as staging:
+        n_features = export(artifacts, target, staging, arguments.features_per_batch)
     return f"{n_features:,} features in batches of {arguments.features_per_batch}"
 
 
 def _features(text: str) -> list[int]:
     try:
-        return feature_numbers(text)
+        found = feature_numbers(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of features such as 3,7 or 0:256") from None
+        found = []
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of features such as 3,7 or 0:256")
+    return found
 
 
 if __name__ == "__main__":

@@ -240,9 +240,9 @@ class Reader:
 
 
 def _n_widths(examples: pl.DataFrame) -> int:
-    """Intervals of (0, max], of which a feature may leave some empty."""
+    """Intervals of (0, max], of which only the last, with the greatest activation, is never empty."""
     names = examples["band"].unique().to_list() if examples.height else []
-    return sum(bool(found and found[1]) for found in map(BANDS.fullmatch, names))
+    return max((int(found[1]) for found in map(BANDS.fullmatch, names) if found and found[1]), default=0)
 
 
 def _number(band: str) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.features.soundness import checked_features, checked_indptr
 from precompute.npy import NpyWriter
 from precompute.pipeline.step import Step, StepContext
 from precompute.stores.layout import feature_dtype
@@ -48,8 +49,7 @@ def shard_examples(store: RowStore, number: int, listed: range) -> ExampleFeatur
     offsets = store.example_offsets
     owners = store.values(number, "example")
     first_rows = np.searchsorted(owners, np.arange(offsets[number], offsets[number + 1] + 1))
-    row_indptr = store.values(number, "indptr").astype(np.int64)
-    features = store.values(number, "features").astype(np.int64)
+    row_indptr, features = checked_indptr(store, number), checked_features(store, number).astype(np.int64)
     acts = store.values(number, "acts").astype(np.float32)
     found = example_maxima(row_indptr[first_rows], features, acts, listed.start, listed.stop, store.d_sae)
     return ExampleFeatures(*found)

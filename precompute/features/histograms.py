@@ -271,6 +271,10 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     if arguments.n_bins < 1:
         raise UsageError(f"--n-bins {arguments.n_bins}", "at least 1", "give another number")
+    if not arguments.output_path.absolute().parent.is_dir():
+        raise UsageError(
+            f"no directory {arguments.output_path.parent}", "an existing one", "correct --output-path"
+        )
     bar = TerminalBar(STEP.name)
     try:
         table = histograms_of(

@@ -43,7 +43,7 @@ more, shards are sorted by feature first."""
 def run(context: StepContext) -> None:
     """Transpose the activations into `feature_major`."""
     target, operations = context.out / "feature_major", context.operations
-    at_once = operations.memory_limit // operations.workers
+    at_once = operations.memory_limit // context.executor.at_once()
     storage = context.model_type.storage
     transpose(context.row_store(), target, storage, context.executor, context.progress, bytes_at_once=at_once)
 
@@ -68,8 +68,9 @@ def transpose(
     shutil.rmtree(scratch, ignore_errors=True)
     at_once = max(1, bytes_at_once // _entry_bytes(source))
     paths = (source.root, target, backend, at_once)
-    groups = together(missing, feature_counts(source), at_once) if missing else []
-    if len(groups) <= MOST_PASSES[source.info.backend]:
+    counts = feature_counts(source) if missing else np.zeros(0, np.int64)
+    groups = together(missing, counts, at_once)
+    if n_passes(groups, counts, at_once) <= MOST_PASSES[source.info.backend]:
         progress.start(source.info.n_nonzero, "non-zeros")
         _each(executor, partial(_collecting, *paths), groups, target, progress)
     else:
@@ -158,6 +159,15 @@ def together(blocks: Sequence[int], counts: NDArray[np.int64], at_once: int) -> 
             groups.append((number,))
             size = n
     return groups
+
+
+def n_passes(groups: Sequence[tuple[int, ...]], counts: NDArray[np.int64], at_once: int) -> int:
+    """Passes over all shards that collecting takes: one a group, or one for each part of a large block."""
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return sum(
+        len(pieces(indptr, block_features(group[0], len(counts)), at_once)) if len(group) == 1 else 1
+        for group in groups
+    )
 
 
 STEP = Step(

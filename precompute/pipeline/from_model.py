@@ -16,6 +16,7 @@ from precompute.pipeline.origin import Origin, Size
 from precompute.pipeline.preflight import (
     TABLE_BYTES_PER_FEATURE,
     check_corpus,
+    check_features,
     check_model_and_sae,
     check_site,
     check_subject_space,
@@ -58,6 +59,7 @@ class FromModel(Origin):
     def check(self, subject: Subject) -> None:
         """Model, SAE, corpus, data directory, space, and a capture site that only some models have."""
         header = check_model_and_sae(self.model_type)
+        check_features(subject, header.d_sae)
         check_corpus(self.model_type, subject.data_dir)
         check_writable(subject.directory)
         remedy = "free some space, choose another --data-dir, or set corpus.max_examples"

@@ -17,6 +17,7 @@ from precompute.models.token_names import check_token_names
 from precompute.pipeline.origin import Origin, Size
 from precompute.pipeline.preflight import (
     TABLE_BYTES_PER_FEATURE,
+    check_features,
     check_subject_space,
     check_whole,
     check_writable,
@@ -60,6 +61,7 @@ class FromStore(Origin):
         self.check_files()
         check_writable(subject.directory)
         info = RowStore(Path(self.imported.store)).info
+        check_features(subject, info.d_sae)
         n_bytes = info.n_nonzero * BYTES_PER_NONZERO + info.n_rows * BYTES_PER_ROW
         n_bytes += info.n_examples * info.d_in * 4 + info.d_sae * TABLE_BYTES_PER_FEATURE
         check_subject_space(subject, n_bytes, "free some space, or choose another --data-dir")

@@ -45,6 +45,13 @@ def check_site(subject: Subject, model_type: ModelType) -> None:
     SAEReader.load(model_type, "cpu")
 
 
+def check_features(subject: Subject, d_sae: int) -> None:
+    """Check that features that are listed alone are of the SAE; a range may end beyond it."""
+    if subject.settings.features and subject.settings.features[0] >= d_sae:
+        first, stop = subject.settings.features
+        raise UsageError(f"features {first}:{stop}", f"some of 0:{d_sae}", "correct --features")
+
+
 def check_whole(path: Path) -> None:
     """Check that a safetensors file has a header and all the bytes that it speaks of."""
     from safetensors import SafetensorError, safe_open

@@ -34,11 +34,18 @@ def parser() -> CommandParser:
         )
     imported = commands.add_parser("import", help="write the store of another program as a row-major one")
     imported.add_argument("source", type=Path, metavar="SRC", help="neuron_acts folders, or Zarr batches")
-    imported.add_argument("target", type=Path, metavar="DST", help="directory to write; must not exist")
+    imported.add_argument("target", type=_directory, metavar="DST", help="directory to write; must not exist")
     imported.add_argument("--backend", choices=sorted(BACKENDS), default="npy", help="backend to write")
     imported.add_argument("--metadata", type=Path, metavar="FILE", help="Parquet or jsonl, a row an example")
     imported.add_argument("--tokens-column", metavar="NAME", help="its column of lists of token ids")
     return made
+
+
+def _directory(text: str) -> Path:
+    """The type of an option that names a directory of this machine."""
+    if isinstance(place(text), Path):
+        return Path(text)
+    raise argparse.ArgumentTypeError(f"{text} is a URL; import to a directory, then copy that")
 
 
 def main(argv: list[str]) -> int:

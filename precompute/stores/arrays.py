@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -84,7 +85,12 @@ class NpyBackend:
     def create(self, directory: Place, name: str, length: int, dtype: str) -> Any:
         """Create `name.npy`, of zeros; on this machine alone."""
         path = Path(directory / f"{name}.npy")
-        return np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=(length,))
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=(length,))
+        # A disk that is full would end the process without a word when a mapped page is written.
+        if hasattr(os, "posix_fallocate"):
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        return array
 
     def open(self, directory: Place, name: str) -> ArrayReader:
         """Map `name.npy` into memory, read-only; from object storage slices are read when asked for."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from uuid import uuid4
 
+from precompute.durable import settle
 from precompute.errors import StoreError
 from precompute.executors.local import Threads
 from precompute.progress import Progress
@@ -73,7 +74,10 @@ def _copy_file(source: Place, target: Place, progress: Progress) -> int:
     else:
         target.absolute().parent.mkdir(parents=True, exist_ok=True)
         staging = target.with_name(f".{target.name}-{uuid4().hex[:12]}")
-        staging.write_bytes(content)
-        staging.replace(target)
+        try:
+            staging.write_bytes(content)
+            settle(staging, target)
+        finally:
+            staging.unlink(missing_ok=True)
     progress.advance()
     return len(content)

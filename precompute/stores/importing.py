@@ -27,6 +27,8 @@ LAYOUTS: Mapping[str, str] = MappingProxyType(
     }
 )
 """The reader of each layout, in the order in which they are tried."""
+LARGEST_TOKEN = 2**31 - 1
+"""What stores keep of a token are 32 bits."""
 
 
 def import_store(  # noqa: PLR0917 - what a command says
@@ -78,7 +80,14 @@ def _token_lists(found: ForeignStore, named: str | None) -> pl.Series:
     column = None if found.metadata is None else tokens_column(found.metadata, named)
     if found.metadata is None or column is None:
         return pl.Series([[]] * found.n_rows, dtype=pl.List(pl.Int32))
-    return found.metadata[column].cast(pl.List(pl.Int32)).fill_null([])
+    lists = found.metadata[column].fill_null([])
+    tokens = lists.explode(empty_as_null=False).cast(pl.Int64, strict=False)
+    wrong = tokens.filter(tokens.is_null() | (tokens < 0) | (tokens > LARGEST_TOKEN))
+    if len(wrong):
+        raise StoreError(
+            f"a token {wrong[0]} in the column {column!r}", "ids from 0 on", "correct the metadata"
+        )
+    return lists.cast(pl.List(pl.Int32))
 
 
 def _shards(found: ForeignStore, listed: pl.Series) -> Iterator[RowShard]:

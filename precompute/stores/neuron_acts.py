@@ -55,7 +55,8 @@ class NeuronActs:
         for number in sorted(self._folders):
             places, acts = self._arrays(number)
             low, high = np.searchsorted(places, [start, stop])
-            kept = np.asarray(acts[low:high])
+            # Checked before zeros are left out: a value too small for the store's type is zero in it.
+            kept = checked_acts(np.asarray(acts[low:high]), self._folders[number])
             nonzero = kept != 0
             features.append(np.full(int(nonzero.sum()), number, dtype=np.int64))
             owners.append(np.asarray(places[low:high], dtype=np.int64)[nonzero] - start)
@@ -63,7 +64,7 @@ class NeuronActs:
         owner = np.concatenate(owners)
         # Features ascend already, so a stable sort by row leaves them ascending within each.
         order = np.argsort(owner, kind="stable")
-        acts = checked_acts(np.concatenate(values)[order], self._folders[0].parent)
+        acts = np.concatenate(values)[order]
         means = np.zeros((stop - start, 0), dtype=np.float32)
         return Rows(np.bincount(owner, minlength=stop - start), np.concatenate(features)[order], acts, means)
 

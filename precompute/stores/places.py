@@ -63,10 +63,9 @@ class Remote:
     @contextmanager
     def _asked(self) -> Iterator[tuple[Any, str]]:
         """The filesystem and the path; its errors, of which each has its own, become a StoreError."""
-        filesystem, path = self._at
         try:
-            yield filesystem, path
-        except FileNotFoundError:
+            yield self._at
+        except (FileNotFoundError, StoreError):
             raise
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -74,11 +73,16 @@ class Remote:
             raise StoreError(f"{self.url} ({reason})", "storage that can be reached", remedy) from error
 
     def files(self) -> Iterator[tuple[str, Remote]]:
-        """All files below, by their names relative to this place."""
+        """All files below, by their names relative to this place.
+
+        Raises StoreError for a name that would lead out of a directory: a bucket may hold any.
+        """
         with self._asked() as (filesystem, path):
             found = filesystem.find(path)
         for one in found:
-            name = one[len(path) :].lstrip("/")
+            name = one[len(path) :].removeprefix("/")
+            if not set(name.split("/")).isdisjoint(("", ".", "..")):
+                raise StoreError(f"{self.url}: a file named {name!r}", "names of files below", "rename it")
             yield name, self / name
 
     def mkdir(self, *, parents: bool = True, exist_ok: bool = True) -> None:

@@ -73,7 +73,12 @@ def test_look_up():
             look_up([[wrong]])
 
 
-@pytest.mark.parametrize("cell", [3, [1.5], [[1]], "[1, 2", {"a": 1}])
+def test_a_csv_of_single_ids_is_lists_of_one(tmp_path):
+    (tmp_path / "a.csv").write_text("tokens\n3\n17\n")
+    assert read_corpus(tmp_path / "a.csv", tokens_column="tokens")[TOKENS].to_list() == [[3], [17]]
+
+
+@pytest.mark.parametrize("cell", [3, [1.5], [[1]], [True], [10**19], "[1, 2", {"a": 1}])
 def test_what_is_no_list_of_tokens(tmp_path, cell):
     with pytest.raises(CorpusError, match="row 1"):
         read_corpus(

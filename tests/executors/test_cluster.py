@@ -139,6 +139,16 @@ def test_a_scheduler_that_goes_away_ends_the_run(tmp_path: Path) -> None:
             list(found)
 
 
+@pytest.mark.full
+def test_a_scheduler_that_went_away_between_two_steps_ends_the_run(tmp_path: Path) -> None:
+    with cluster(tmp_path, "one") as made, on(made) as executor:
+        assert list(executor.map(squaring, range(3))) == [0, 1, 4]
+        made.scheduler.kill()
+        made.scheduler.wait()
+        with pytest.raises(WorkerLostError, match="connection to the Dask scheduler was lost"):
+            list(executor.map(squaring, range(3)))
+
+
 def test_no_scheduler_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("precompute.executors.cluster.SECONDS_TO_CONNECT", 1)
     with (
@@ -184,6 +194,14 @@ def test_processes_have_the_bytes_of_threads(computed: TinyFiles, uncomputed: Ti
         (["--scheduler", "tcp://a:1"], "--scheduler with --executor threads; expected --executor dask"),
         (["--executor", "dask", "--cores", "2"], "--cores with --executor dask; expected --executor slurm"),
         (["--executor", "dask", "--scheduler", "nonsense"], "no answer from nonsense"),
+        (
+            ["--executor", "slurm", "--cores", "2", "--memory", "foo"],
+            "--memory foo; expected the memory of a",
+        ),
+        (
+            ["--executor", "slurm", "--cores", "2", "--memory", "1"],
+            "--memory 1; expected the memory of a job",
+        ),
     ],
 )
 def test_wrong_options_are_one_line(

@@ -152,3 +152,11 @@ def test_the_command_takes_the_sources_backend_unless_told(tmp_path, capsys):
     assert_features_equal(FeatureStore(tmp_path / "a"), FeatureStore(tmp_path / "b"))
     assert run_command(step.main, [*argv, str(tmp_path / "b")]) == 2
     assert "exists" in capsys.readouterr().err
+
+
+def test_a_large_block_is_as_many_passes_as_it_has_parts(small_blocks):
+    with small_blocks_of(4):
+        counts = np.array([5, 5, 5, 5, 1, 1, 1, 1, 1])
+        groups = step.together([0, 1, 2], counts, 10)
+        assert groups == [(0,), (1, 2)]
+        assert step.n_passes(groups, counts, 10) == 3

@@ -11,7 +11,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from precompute.errors import NotApplicableError, StoreError
+from precompute.errors import NotApplicableError, StoreError, UsageError
 from precompute.features.histograms import main as histograms
 from precompute.features.row_tokens import read_row_tokens
 from precompute.features.transpose import main as transpose
@@ -167,3 +167,49 @@ def test_a_folder_that_is_absent_is_a_silent_feature(tmp_path):
     (source / "neuron_acts" / "neuron_0004").rmdir()
     assert NeuronActs(source, None).d_sae == D_SAE
     assert not as_dense(imported(source, tmp_path / "store"))[:, 4].any()
+
+
+def test_batches_come_in_the_order_of_their_numbers(tmp_path):
+    acts = dense(24)
+    source = save_batches(tmp_path / "a", acts, list(range(0, 26, 2)))
+    for kind in ("activations/batch_{}.zarr", "metadata/batch_{}.parquet"):
+        for number in range(12):
+            (source / kind.format(f"{number:04d}")).rename(source / kind.format(number))
+    store = imported(source, tmp_path / "store")
+    np.testing.assert_array_equal(as_dense(store), acts)
+    assert [store.example_tokens(i).tolist() for i in range(24)] == token_lists(24)
+
+
+@pytest.mark.parametrize("token", [None, -1, 3_000_000_000])
+def test_tokens_that_cannot_be_ids(tmp_path, token):
+    pl.DataFrame({"tokens": [[1, token]] * 30}).write_parquet(tmp_path / "m.parquet")
+    with pytest.raises(StoreError, match=f"a token {token} in the column 'tokens'"):
+        imported(save_neuron_acts(tmp_path / "a", dense(30)), tmp_path / "s", metadata=tmp_path / "m.parquet")
+
+
+def test_damaged_batches_are_one_line(tmp_path):
+    source = save_batches(tmp_path / "a", dense(30), [0, 30])
+    chunk = next(path for path in (source / "activations").rglob("*") if path.is_file() and "c" in path.parts)
+    chunk.write_bytes(chunk.read_bytes()[:10])
+    with pytest.raises(StoreError, match="chunks that are whole"):
+        imported(source, tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def test_metadata_of_other_columns_are_one_line(tmp_path):
+    source = save_batches(tmp_path / "a", dense(30), [0, 10, 30])
+    pl.DataFrame({"other": range(20)}).write_parquet(source / "metadata" / "batch_0001.parquet")
+    with pytest.raises(StoreError, match="the same columns in all"):
+        imported(source, tmp_path / "s")
+
+
+def test_a_url_is_no_target(capsys):
+    with pytest.raises(UsageError, match="import to a directory"):
+        main(["import", "somewhere", "s3://bucket/store"])
+
+
+def test_a_value_that_the_store_cannot_tell_from_zero_is_left_out(tmp_path):
+    acts = dense(30, dtype="float64")
+    acts[3, 2] = 1e-50
+    store = imported(save_neuron_acts(tmp_path / "a", acts), tmp_path / "store")
+    np.testing.assert_array_equal(as_dense(store), acts.astype(np.float32))

@@ -267,3 +267,11 @@ def test_a_url_is_no_path(free: Remote) -> None:
     assert str(pickle.loads(pickle.dumps(free)) / "x") == f"{free}/x"
     with pytest.raises(TypeError, match="no path of this machine"):
         Path(free)  # type: ignore[arg-type]
+
+
+def test_a_name_that_leads_out_is_refused(tmp_path: Path) -> None:
+    fsspec.filesystem("memory").store["/lightwell-src/../../out.txt"] = fsspec.filesystem("memory").open(
+        "/lightwell-other", "wb"
+    )
+    with pytest.raises(StoreError, match=r"a file named '\.\./\.\./out\.txt'"):
+        list(Remote("memory://lightwell-src").files())

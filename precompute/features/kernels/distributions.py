@@ -38,17 +38,20 @@ def row_moments(matrix: NDArray[np.float32], moments: Doubles) -> None:
 def row_histograms(matrix: NDArray[np.float32], edges: Doubles, counts: NDArray[np.int64]) -> None:
     """Count each row into its own equal bins: edges [n, n_bins + 1] ascending, counts [n, n_bins] zero.
 
-    A value on an edge is of the bin above it; one on the last edge, of the last bin (as numpy.histogram).
+    A value on an edge is of the bin above it; one on the last edge, of the last bin (as numpy.histogram). A
+    row whose edges are no numbers is not counted.
     """
     n, width = matrix.shape
     n_bins = counts.shape[1]
     for row in range(n):
         low, span = edges[row, 0], edges[row, n_bins] - edges[row, 0]
+        if not np.isfinite(span):
+            continue
         for column in range(width):
             value = np.float64(matrix[row, column])
-            place = min(n_bins - 1, int((value - low) / span * n_bins))
+            place = max(0, min(n_bins - 1, int((value - low) / span * n_bins)))
             if value < edges[row, place]:
-                place -= 1
+                place = max(0, place - 1)
             elif place < n_bins - 1 and value >= edges[row, place + 1]:
                 place += 1
             counts[row, place] += 1

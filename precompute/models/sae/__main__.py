@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from precompute.command_line import CommandParser, run_command
-from precompute.errors import SAEFormatError
+from precompute.errors import SAEFormatError, StoreError
 from precompute.models.legacy import OPTION
 from precompute.models.sae.header import SAEHeader
 from precompute.models.sae.registry import make_readable, read_header
@@ -39,14 +39,17 @@ def description(header: SAEHeader) -> str:
 
 
 def save_copy(sae: str, target: Path) -> None:
-    """Write an SAE in this project's format; raises SAEFormatError where the directory is not empty."""
+    """Write an SAE in this project's format, whole or not at all; raises SAEFormatError where one is."""
     from precompute.models.sae.lightwell_format import save
     from precompute.models.sae.registry import load_sae
+    from precompute.stores.layout import new_store
 
-    if target.exists() and any(target.iterdir()):
-        raise SAEFormatError(f"{target} exists", "a path that is free", "remove it, or choose another")
     loaded = load_sae(sae)
-    save(target, loaded.header, loaded.weights, "float32")
+    try:
+        with new_store(target) as staging:
+            save(staging, loaded.header, loaded.weights, "float32")
+    except StoreError as error:
+        raise SAEFormatError(error.found, error.expected, error.remedy) from None
 
 
 if __name__ == "__main__":

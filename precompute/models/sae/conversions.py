@@ -14,6 +14,8 @@ from precompute.artifacts.manifest import canonical_json
 
 CACHE_VARIABLE = "LIGHTWELL_CACHE"
 """Environment variable that names another directory for what can be made again."""
+VERSION = 2
+"""Of what is converted: a later one converts anew."""
 
 
 def cache_directory() -> Path:
@@ -26,7 +28,7 @@ def cache_directory() -> Path:
 def conversion_of_files(files: Iterable[Path]) -> Path:
     """Where the conversion of these files lies, or would lie; a file that changes gets another place."""
     stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(files)]
-    return cache_directory() / "saes" / text_digest(canonical_json(stats))
+    return cache_directory() / "saes" / text_digest(canonical_json([VERSION, stats]))
 
 
 def convert_once(target: Path, write: Callable[[Path], None]) -> Path:

@@ -6,6 +6,7 @@ AutoEncoder decoder columns of norm 1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from precompute.errors import SAEFormatError
 from precompute.models.sae.header import SAEHeader, check_k, positive_int
 from precompute.models.sae.pickles import PickledSAE
 from precompute.models.sae.weights import read_json
+
+RESIDUAL = re.compile(r"resid(?:ual)?(?:_(pre|mid|post|out))?(?:_?(?:layer_?)?\d+)?")
+"""What trainers call the residual stream, with the number of its layer or without."""
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +51,11 @@ def read(path: Path, content: Mapping[str, Any]) -> PickledSAE:
         weights = kind.weights({key: value for key, value in content.items() if hasattr(value, "float")})
     except KeyError as error:
         raise SAEFormatError(f"{path}: no array {error}", f"those of {name}", "save it again") from None
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:150]
+        raise SAEFormatError(
+            f"{path}: arrays that do not fit ({reason})", f"those of {name}", "save it again"
+        ) from None
     d_in, d_sae = weights["W_enc"].shape
     is_top_k = kind.architecture == "topk"
     header = SAEHeader(
@@ -64,11 +73,12 @@ def read(path: Path, content: Mapping[str, Any]) -> PickledSAE:
 
 
 def _hook_name(trainer: Mapping[str, Any]) -> str | None:
-    """The residual stream after the trainer's layer, unless its submodule is said to be another one."""
+    """The trainer's site; the residual stream after its layer where none is named, None for others."""
     layer, submodule = trainer.get("layer"), trainer.get("submodule_name") or "resid_post"
-    is_residual = str(submodule).lower().startswith("resid")
-    is_layer = isinstance(layer, int) and not isinstance(layer, bool) and layer >= 0
-    return f"blocks.{layer}.hook_resid_post" if is_layer and is_residual else None
+    site = RESIDUAL.fullmatch(str(submodule).lower())
+    if site is None or not isinstance(layer, int) or isinstance(layer, bool) or layer < 0:
+        return None
+    return f"blocks.{layer}.hook_resid_{'post' if site[1] in (None, 'out') else site[1]}"
 
 
 def _check_threshold(threshold: Tensor, path: Path) -> None:

@@ -85,20 +85,25 @@ def convert_pickle(source: Path) -> Path:
 
 
 def read_pickle(source: Path) -> PickledSAE:
-    """The SAE of a file, or of the first file of a directory that holds one; raises SAEFormatError."""
+    """The SAE of a file, or of the one file of a directory that holds one; raises SAEFormatError."""
     from precompute.models.legacy import read_legacy
 
+    known: dict[Path, PickledSAE] = {}
     for path in pickles_of(source):
         try:
             content = read_legacy(path)
         except ModelError as error:
             raise SAEFormatError(error.found, error.expected, error.remedy) from None
         file_format = _format_of(path, content)
+        if file_format is not None and known:
+            names = f"{next(iter(known)).name} and {path.name}"
+            raise SAEFormatError(f"{source}: several SAEs, such as {names}", "one", "name the file itself")
         if file_format is not None:
-            found = file_format.read(path, content)
-            shapes = {name: tuple(weight.shape) for name, weight in found.weights.items()}
-            check_shapes(shapes, found.header.shapes(), path)
-            return found
+            known[path] = file_format.read(path, content)
+    for path, found in known.items():
+        shapes = {name: tuple(weight.shape) for name, weight in found.weights.items()}
+        check_shapes(shapes, found.header.shapes(), path)
+        return found
     raise SAEFormatError(
         f"{source}: pickles that hold no SAE of a known format",
         f"one of {', '.join(PICKLED_FORMATS)}",

@@ -363,3 +363,34 @@ def test_the_orchestrator_takes_the_switch_once(tmp_path, capsys):
     assert "--allow-legacy-weights" in capsys.readouterr().err
     assert run(files, "--only", "feature_stats", "--allow-legacy-weights") == 0
     assert run(files, "--only", "histograms") == 0
+
+
+@pytest.mark.parametrize(
+    ("submodule", "site"),
+    [
+        ("resid_pre_layer_5", "pre"),
+        ("resid_mid", "mid"),
+        ("resid_out5", "post"),
+        ("resid_post_layer_5", "post"),
+    ],
+)
+def test_a_dictionary_says_where_in_the_residual_stream(tmp_path, submodule, site):
+    state = linear_state("b_dec") | SCALAR
+    source = saved_dictionary(tmp_path / "sae", "BatchTopKSAE", state, submodule_name=submodule)
+    assert allowed(source).header.hook_name == f"blocks.5.hook_resid_{site}"
+
+
+def test_of_several_saes_in_a_directory_none_is_chosen(tmp_path):
+    for layer in (0, 1):
+        torch.save(openai_state(), tmp_path / f"{layer}.pt")
+    with pytest.raises(
+        SAEFormatError, match=r"several SAEs, such as 0\.pt and 1\.pt; .*name the file itself"
+    ):
+        make_readable(tmp_path, allow_legacy_weights=True)
+
+
+@pytest.mark.parametrize("content", [b"title,foo\n", b"hello", b"", b"\x80\x02."])
+def test_bytes_that_are_no_pickle(tmp_path, content):
+    (tmp_path / "sae.bin").write_bytes(content)
+    with pytest.raises(SAEFormatError, match="cannot be read"):
+        make_readable(tmp_path, allow_legacy_weights=True)
