@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,12 @@ def page_url(file: Path, asked: Any) -> str:
 
 def go(page: Any, feature: int) -> None:
     page.evaluate(f"location.hash = '#{feature}'")
-    page.wait_for_function(f"document.querySelector('h2').textContent === 'Feature {feature}'")
+    wait_for(page, feature)
+
+
+def wait_for(page: Any, feature: int) -> None:
+    """Until a feature is shown; by a locator, since a function that waits is text, which the page forbids."""
+    page.locator("h2", has_text=re.compile(rf"^Feature {feature}$")).wait_for()
 
 
 def alive(artifacts: Artifacts) -> list[int]:
@@ -105,16 +111,16 @@ def test_search_order_and_keys(opened: Any, artifacts: Artifacts) -> None:
     assert first.locator("b").inner_text() == str(most[0])
     assert opened.locator("#found").inner_text() == f"{table.height} of {table.height} features"
     first.click()
-    opened.wait_for_function(f"document.querySelector('h2').textContent === 'Feature {most[0]}'")
+    wait_for(opened, most[0])
     opened.keyboard.press("ArrowRight")
-    opened.wait_for_function(f"document.querySelector('h2').textContent === 'Feature {most[1]}'")
+    wait_for(opened, most[1])
     opened.fill("#search", "no such token")
     assert opened.locator("#found").inner_text().startswith("0 of")
 
 
 def test_an_address_that_it_does_not_hold(opened: Any) -> None:
     opened.evaluate("location.hash = '#99999'")
-    opened.wait_for_function("document.querySelector('#main').textContent.includes('no feature 99999')")
+    opened.locator("#main", has_text="no feature 99999").wait_for()
 
 
 def test_it_is_dark_when_asked(opened: Any) -> None:
